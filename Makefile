@@ -1,0 +1,57 @@
+# Headrace. `make` prints the targets.
+
+SHELL      := /bin/bash
+GO         ?= go
+BIN        := bin
+COMMIT     := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS    := -s -w -X main.commit=$(COMMIT)
+TOOLS      := test/tools/go.mod test/tools/go.sum
+GO_FILES   := $(shell git ls-files -co --exclude-standard '*.go' 2>/dev/null)
+
+export PORT DATA SOURCE
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test test-unit test-system bench lint fmt clean
+
+help: ## print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\n  PORT=8080 DATA=./data SOURCE=<url or file> are settings of make run\n'
+
+build: $(BIN)/edge ## build bin/edge
+
+$(BIN)/edge: $(GO_FILES) go.mod go.sum
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./caddymodule/cmd/edge
+
+run: build ## start an edge with test channels and print what to open
+	@exec examples/quickstart/run.sh
+
+test: test-unit test-system ## run all tests (installs what they need)
+
+test-unit: ## tests of single packages, with the race detector
+	@test/need.sh ffmpeg
+	$(GO) vet ./...
+	$(GO) test -race -timeout 15m $$($(GO) list ./... | grep -v '/headrace/test')
+
+test-system: build ## tests of the built edge with real players and faults
+	@test/need.sh ffmpeg ffprobe curl mpv cvlc gst-launch-1.0 chromium node npm nginx strace
+	$(GO) test -p 1 -timeout 45m ./test/...
+
+bench: build ## measure against nginx and Caddy's file_server; writes bench.json
+	@test/need.sh nginx
+	$(GO) run ./test/bench -edge $(BIN)/edge -out bench.json
+
+lint: $(BIN)/golangci-lint ## check style and the import law
+	$(BIN)/golangci-lint run ./...
+	$(GO) test -run TestImportLaw ./test/law
+
+fmt: $(BIN)/golangci-lint ## format the code
+	$(BIN)/golangci-lint fmt ./...
+
+$(BIN)/golangci-lint: $(TOOLS)
+	cd test/tools && $(GO) build -trimpath -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(BIN)/xcaddy: $(TOOLS)
+	cd test/tools && $(GO) build -trimpath -o ../../$@ github.com/caddyserver/xcaddy/cmd/xcaddy
+
+clean: ## remove what was built
+	rm -rf $(BIN) bench.json

@@ -1,0 +1,126 @@
+// Package ffmpeg turns a stream's renditions into an FFmpeg command line, and
+// FFmpeg's progress and log lines into events. It starts nothing: it is pure.
+package ffmpeg
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// ProgressFD is the child's file descriptor that carries progress reports; the
+// renditions follow from FirstRenditionFD on, in their order.
+const (
+	ProgressFD       = 3
+	FirstRenditionFD = 4
+)
+
+// Input is what one FFmpeg reads. Its options are made by typed code only, never
+// from raw text of an operator.
+type Input struct {
+	// Options ends with "-i" and its argument.
+	Options []string
+	// Generated marks pictures and sound that are made, not decoded: there is
+	// nothing to copy, so that a copy rendition is encoded as well.
+	Generated bool
+}
+
+// Rendition is one output: a rung of the ladder.
+type Rendition struct {
+	// Name is the rendition's path segment.
+	Name string
+	// Copy passes video and audio on without touching them.
+	Copy bool
+	// Height of the picture in pixels; 0 keeps the source's.
+	Height int
+	// VideoBitrate and AudioBitrate are in bits per second.
+	VideoBitrate, AudioBitrate int
+}
+
+// Job is one FFmpeg process: an input and the renditions made from it.
+type Job struct {
+	Input      Input
+	Renditions []Rendition
+	// Keyframes is the distance of keyframes in renditions that are encoded and
+	// have no copy beside them whose keyframes they must share.
+	Keyframes time.Duration
+}
+
+// What a copy rendition becomes where there is nothing to copy.
+const (
+	generatedVideoBitrate = 800_000
+	generatedAudioBitrate = 96_000
+)
+
+// Args is the argument list, without the program's name. Each rendition is an
+// MPEG-TS on its own pipe; no segment is made by FFmpeg.
+//
+// -copyts keeps the source's clock, so that a restart continues the timeline and
+// the cutter sees a jump as one. avoid_negative_ts would shift each output by
+// an amount of its own and pull the renditions' keyframes apart.
+func (j Job) Args() []string {
+	args := []string{
+		"-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+warning",
+		"-stats_period", "0.5", "-progress", "pipe:" + strconv.Itoa(ProgressFD), "-copyts",
+	}
+	args = append(args, j.Input.Options...)
+	for i, r := range j.Renditions {
+		args = append(args, j.rendition(r)...)
+		args = append(args,
+			"-max_interleave_delta", "1000000", "-avoid_negative_ts", "disabled",
+			"-f", "mpegts", "-mpegts_copyts", "1", "-muxdelay", "0", "-muxpreload", "0", "-flush_packets", "1",
+			"pipe:"+strconv.Itoa(FirstRenditionFD+i))
+	}
+	return args
+}
+
+func (j Job) rendition(r Rendition) []string {
+	maps := []string{"-map", "0:v:0?", "-map", "0:a:0?"}
+	if r.Copy && !j.Input.Generated {
+		return append(maps, "-c", "copy")
+	}
+	if r.Copy {
+		r.VideoBitrate, r.AudioBitrate = generatedVideoBitrate, generatedAudioBitrate
+	}
+	args := maps
+	if r.Height > 0 {
+		args = append(args, "-vf", fmt.Sprintf("scale=-2:%d", r.Height))
+	}
+	args = append(args, "-c:v", "libx264", "-preset", j.preset(), "-pix_fmt", "yuv420p",
+		"-b:v", strconv.Itoa(r.VideoBitrate),
+		"-maxrate", strconv.Itoa(r.VideoBitrate*11/10), "-bufsize", strconv.Itoa(r.VideoBitrate),
+		"-sc_threshold", "0", "-g", "9999", "-force_key_frames", j.keyframes())
+	return append(args, "-c:a", "aac", "-b:a", strconv.Itoa(r.AudioBitrate), "-ac", "2", "-ar", "48000")
+}
+
+// preset favours a small machine where the picture is only a test pattern.
+func (j Job) preset() string {
+	if j.Input.Generated {
+		return "ultrafast"
+	}
+	return "veryfast"
+}
+
+// keyframes places the keyframes of encoded renditions: where the source has them
+// if a rendition copies it, else at the first frame at or after the distance since
+// the last one. A grid counted from the first frame would make some distances a
+// frame too short, and a segment is never shorter than T.
+func (j Job) keyframes() string {
+	for _, r := range j.Renditions {
+		if r.Copy && !j.Input.Generated {
+			return "source"
+		}
+	}
+	// A microsecond forgives the fractions that timestamps in seconds carry.
+	return fmt.Sprintf("expr:if(isnan(prev_forced_t),1,gte(t+0.000001,prev_forced_t+%g))", j.Keyframes.Seconds())
+}
+
+// NeedsEncoder tells whether any rendition is encoded.
+func (j Job) NeedsEncoder() bool {
+	for _, r := range j.Renditions {
+		if !r.Copy || j.Input.Generated {
+			return true
+		}
+	}
+	return false
+}

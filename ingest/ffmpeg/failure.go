@@ -1,0 +1,68 @@
+package ffmpeg
+
+import "strings"
+
+// Failure is what FFmpeg's own words say of its end. The set is closed.
+type Failure string
+
+const (
+	// FailureNone: its words tell nothing.
+	FailureNone Failure = ""
+	// FailureUnreachable: the source's host, port, path or file could not be opened.
+	FailureUnreachable Failure = "source_unreachable"
+	// FailureRefused: the source answered with a refusal (HTTP 401, 403).
+	FailureRefused Failure = "source_refused"
+	// FailureInvalid: what came is not media that FFmpeg can read.
+	FailureInvalid Failure = "source_invalid"
+	// FailureTimeout: the source stopped answering.
+	FailureTimeout Failure = "source_timeout"
+	// FailureUnsupported: this FFmpeg lacks a protocol, encoder or filter.
+	FailureUnsupported Failure = "ffmpeg_unsupported"
+)
+
+// The messages of FFmpeg 5.1 and 7.1 (libavutil/error.c, libavformat/http.c and
+// tcp.c, fftools). First match in this order wins: a precise one before a vague one.
+var failures = []struct {
+	text    string
+	failure Failure
+}{
+	{"Server returned 401", FailureRefused},
+	{"Server returned 403", FailureRefused},
+	{"HTTP error 401", FailureRefused},
+	{"HTTP error 403", FailureRefused},
+	{"Server returned 4", FailureUnreachable},
+	{"Server returned 5", FailureUnreachable},
+	{"HTTP error ", FailureUnreachable},
+	{"Connection refused", FailureUnreachable},
+	{"Failed to resolve hostname", FailureUnreachable},
+	{"No route to host", FailureUnreachable},
+	{"Network is unreachable", FailureUnreachable},
+	{"No such file or directory", FailureUnreachable},
+	{"Permission denied", FailureUnreachable},
+	{"Is a directory", FailureUnreachable},
+	{"Connection timed out", FailureTimeout},
+	{"Operation timed out", FailureTimeout},
+	{"Protocol not found", FailureUnsupported},
+	{"Unknown encoder", FailureUnsupported},
+	{"No such filter", FailureUnsupported},
+	{"Unrecognized option", FailureUnsupported},
+	{"not on whitelist", FailureUnsupported},
+	{"Invalid data found", FailureInvalid},
+	{"does not contain any stream", FailureInvalid},
+	{"could not find codec parameters", FailureInvalid},
+	{"moov atom not found", FailureInvalid},
+	{"Input/output error", FailureUnreachable},
+}
+
+// Classify reads the last lines that FFmpeg printed and gives the most precise
+// failure that they tell.
+func Classify(lines []string) Failure {
+	for _, f := range failures {
+		for i := len(lines) - 1; i >= 0; i-- {
+			if strings.Contains(lines[i], f.text) {
+				return f.failure
+			}
+		}
+	}
+	return FailureNone
+}

@@ -1,0 +1,53 @@
+package ffmpeg
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// networkTimeout bounds each read of a network input. The watchdog on output
+// decides; this only frees a child that nobody watches any more.
+const networkTimeout = "10000000" // µs
+
+// probing keeps FFmpeg from reading seconds of a live source before it starts.
+var probing = []string{"-probesize", "2000000", "-analyzeduration", "1500000"}
+
+// URLInput reads an address of the network. protocols is FFmpeg's whitelist for it.
+func URLInput(url, protocols string, options ...string) Input {
+	in := append([]string{"-protocol_whitelist", protocols, "-rw_timeout", networkTimeout}, probing...)
+	in = append(in, options...)
+	return Input{Options: append(in, "-i", url)}
+}
+
+// FileInput reads a local file at its own pace, over and over.
+func FileInput(path string) Input {
+	return Input{Options: []string{"-protocol_whitelist", "file", "-re", "-stream_loop", "-1", "-i", "file:" + path}}
+}
+
+// TestInput is a test pattern: colour bars that move, the time of day, the
+// stream's name, and a tone of 440 Hz.
+//
+// Its timeline starts at the given offset, in whole seconds: where the clock
+// stands, a restart goes on like a real source would. The offset is part of the
+// graph, because FFmpeg's own (-itsoffset) would be waited for under -re.
+func TestInput(name string, height int, offset time.Duration) Input {
+	width := (height*16/9 + 15) / 16 * 16
+	graph := fmt.Sprintf("smptebars=size=%[1]dx%[2]d:rate=25,scroll=horizontal=0.004,"+
+		"drawtext=text='%[3]s':x=(w-tw)/2:y=h*0.12:fontsize=h/9:fontcolor=white:box=1:boxcolor=black@0.6:boxborderw=8,"+
+		"drawtext=text='%%{localtime\\:%%T}':x=(w-tw)/2:y=h*0.72:fontsize=h/7:fontcolor=white:box=1:boxcolor=black@0.6:boxborderw=8,"+
+		"setpts=PTS+%[4]d/TB[out0];sine=frequency=440:sample_rate=48000,volume=0.2,asetpts=PTS+%[4]d/TB[out1]",
+		width, height, escapeDrawtext(name), int(offset.Seconds()))
+	return Input{Generated: true, Options: []string{"-re", "-f", "lavfi", "-i", graph}}
+}
+
+// escapeDrawtext keeps what a stream id may hold and drops everything else, so
+// that nothing in a name can end the filter's text.
+func escapeDrawtext(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || (r >= '0' && r <= '9') || (r >= 'A' && r <= 'Z') || (r >= 'a' && r <= 'z') {
+			return r
+		}
+		return -1
+	}, name)
+}

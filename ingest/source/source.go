@@ -1,0 +1,165 @@
+// Package source is what FFmpeg reads: pulled URLs, files and the test pattern,
+// their order of preference, and when to go from one to the other.
+package source
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/headrace/headrace/ingest/ffmpeg"
+)
+
+// Kind says how a source is read. The set is closed.
+type Kind string
+
+// The kinds of source.
+const (
+	HTTP Kind = "http" // HLS or MPEG-TS over http or https
+	RTMP Kind = "rtmp" // rtmp or rtmps
+	SRT  Kind = "srt"
+	UDP  Kind = "udp"
+	File Kind = "file" // a local file, looped
+	Test Kind = "test" // the test pattern
+)
+
+// protocols is FFmpeg's whitelist per scheme: what a source may make it open.
+var protocols = map[string]string{
+	"http":  "http,https,tcp,tls,crypto",
+	"https": "http,https,tcp,tls,crypto",
+	"rtmp":  "rtmp,tcp",
+	"rtmps": "rtmps,rtmp,tls,tcp",
+	"srt":   "srt",
+	"udp":   "udp",
+}
+
+// Source is one place that a stream can come from. The zero value is none.
+type Source struct {
+	kind   Kind
+	scheme string
+	url    string // with its secrets; never printed
+}
+
+// Parse reads a source as configuration names it: an http, https, rtmp, rtmps,
+// srt or udp URL, "file:PATH", or "test:". The error never holds the text, which
+// may carry a password.
+func Parse(text string) (Source, error) {
+	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return Source{}, errors.New("the source holds a control character")
+	}
+	if text == "test:" {
+		return Source{kind: Test, scheme: "test", url: text}, nil
+	}
+	if path, ok := strings.CutPrefix(text, "file:"); ok {
+		if path == "" {
+			return Source{}, errors.New("file: names no file; write file:/path/to/media")
+		}
+		return Source{kind: File, scheme: "file", url: filepath.Clean(strings.TrimPrefix(path, "//"))}, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" {
+		return Source{}, errors.New("the source is not a URL; write one as https://host/path, file:/path or test:")
+	}
+	if protocols[u.Scheme] == "" {
+		return Source{}, fmt.Errorf("source scheme %q is not supported; use http, https, rtmp, rtmps, srt, udp, file or test", u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return Source{}, fmt.Errorf("the %s source names no host", u.Scheme)
+	}
+	return Source{kind: kindOf(u.Scheme), scheme: u.Scheme, url: text}, nil
+}
+
+func kindOf(scheme string) Kind {
+	switch scheme {
+	case "rtmp", "rtmps":
+		return RTMP
+	case "srt":
+		return SRT
+	case "udp":
+		return UDP
+	}
+	return HTTP
+}
+
+// Kind says how it is read.
+func (s Source) Kind() Kind { return s.kind }
+
+// String names the source without what may be secret: scheme, host and path
+// only, and of RTMP, whose path holds the stream key, the host alone.
+func (s Source) String() string {
+	switch s.kind {
+	case "":
+		return "none"
+	case Test:
+		return s.url
+	case File:
+		return "file:" + s.url
+	}
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return s.scheme + ":"
+	}
+	if s.kind == RTMP {
+		return s.scheme + "://" + u.Host
+	}
+	return s.scheme + "://" + u.Host + u.EscapedPath()
+}
+
+// Secrets are the parts of the source that must not be shown. FFmpeg prints URLs
+// in its log lines: replace these before a line goes anywhere.
+func (s Source) Secrets() []string {
+	u, err := url.Parse(s.url)
+	if err != nil || s.kind == File || s.kind == Test {
+		return nil
+	}
+	var secrets []string
+	if u.User != nil {
+		secrets = append(secrets, u.User.String()+"@")
+		if password, set := u.User.Password(); set && password != "" {
+			secrets = append(secrets, password)
+		}
+	}
+	if u.RawQuery != "" {
+		secrets = append(secrets, "?"+u.RawQuery, u.RawQuery)
+	}
+	if path := strings.Trim(u.EscapedPath(), "/"); s.kind == RTMP && path != "" {
+		secrets = append(secrets, path, path[strings.LastIndexByte(path, '/')+1:])
+	}
+	return secrets
+}
+
+// Input is what FFmpeg is told to read. The stream's name and the picture's
+// height are for the test pattern; started is what its timeline counts on from.
+func (s Source) Input(stream string, height int, started time.Duration) ffmpeg.Input {
+	switch s.kind {
+	case Test:
+		return ffmpeg.TestInput(stream, height, started)
+	case File:
+		return ffmpeg.FileInput(s.url)
+	}
+	return ffmpeg.URLInput(s.url, protocols[s.scheme], s.options()...)
+}
+
+// options are those that only one kind of input knows: FFmpeg ends with "Option
+// not found" where they do not fit.
+func (s Source) options() []string {
+	switch {
+	case s.kind == HTTP && s.isPlaylist():
+		return []string{"-f", "hls", "-http_persistent", "0", "-max_reload", "10", "-m3u8_hold_counters", "30"}
+	case s.kind == HTTP:
+		return nil
+	case s.kind == UDP:
+		return []string{"-f", "mpegts"}
+	case s.kind == RTMP:
+		return []string{"-rtmp_live", "live"}
+	}
+	return nil
+}
+
+func (s Source) isPlaylist() bool {
+	u, err := url.Parse(s.url)
+	return err == nil && (strings.HasSuffix(u.Path, ".m3u8") || strings.HasSuffix(u.Path, ".m3u"))
+}
