@@ -6,17 +6,17 @@ import "strings"
 type Failure string
 
 const (
-	// FailureNone: its words tell nothing.
+	// FailureNone means that its words tell nothing.
 	FailureNone Failure = ""
-	// FailureUnreachable: the source's host, port, path or file could not be opened.
+	// FailureUnreachable means that the source's host, port, path or file could not be opened.
 	FailureUnreachable Failure = "source_unreachable"
-	// FailureRefused: the source answered with a refusal (HTTP 401, 403).
+	// FailureRefused means that the source answered with a refusal (HTTP 401, 403).
 	FailureRefused Failure = "source_refused"
-	// FailureInvalid: what came is not media that FFmpeg can read.
+	// FailureInvalid means that what came is not media that FFmpeg can read.
 	FailureInvalid Failure = "source_invalid"
-	// FailureTimeout: the source stopped answering.
+	// FailureTimeout means that the source stopped answering.
 	FailureTimeout Failure = "source_timeout"
-	// FailureUnsupported: this FFmpeg lacks a protocol, encoder or filter.
+	// FailureUnsupported means that this FFmpeg lacks a protocol, encoder or filter.
 	FailureUnsupported Failure = "ffmpeg_unsupported"
 )
 

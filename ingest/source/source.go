@@ -61,7 +61,7 @@ func Parse(text string) (Source, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" {
-		return Source{}, errors.New("the source is not a URL; write one as https://host/path, file:/path or test:")
+		return Source{}, errors.New("the source is not a URL; write one as https://host/path, file:/path or test: (the test pattern)")
 	}
 	if protocols[u.Scheme] == "" {
 		return Source{}, fmt.Errorf("source scheme %q is not supported; use http, https, rtmp, rtmps, srt, udp, file or test", u.Scheme)

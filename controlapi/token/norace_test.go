@@ -1,0 +1,6 @@
+//go:build !race
+
+package token_test
+
+// allowedAllocations is what a check may allocate.
+const allowedAllocations = 0
