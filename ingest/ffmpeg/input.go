@@ -20,9 +20,25 @@ func URLInput(url, protocols string, options ...string) Input {
 	return Input{Options: append(in, "-i", url)}
 }
 
-// FileInput reads a local file at its own pace, over and over.
-func FileInput(path string) Input {
-	return Input{Options: []string{"-protocol_whitelist", "file", "-re", "-stream_loop", "-1", "-i", "file:" + path}}
+// How long a loop's list may become.
+const (
+	maxLoops     = 10_000
+	maxListBytes = 1 << 20
+)
+
+// Loop is a list that names a local file again and again, for FileInput.
+//
+// It stands in for -stream_loop, which seeks back and in a transport stream lands
+// behind the first keyframe: each round would begin with a GOP that nobody can
+// decode. When the list ends, so does FFmpeg, and it is started anew.
+func Loop(path string) string {
+	line := "file 'file:" + strings.ReplaceAll(path, "'", `'\''`) + "'\n"
+	return "ffconcat version 1.0\n" + strings.Repeat(line, max(1, min(maxLoops, maxListBytes/len(line))))
+}
+
+// FileInput reads the files of a list at their own pace. list is its path.
+func FileInput(list string) Input {
+	return Input{Options: []string{"-protocol_whitelist", "file", "-re", "-f", "concat", "-safe", "0", "-i", "file:" + list}}
 }
 
 // TestInput is a test pattern: colour bars that move, the time of day, the

@@ -131,14 +131,34 @@ func (s Source) Secrets() []string {
 	return secrets
 }
 
-// Input is what FFmpeg is told to read. The stream's name and the picture's
-// height are for the test pattern; started is what its timeline counts on from.
-func (s Source) Input(stream string, height int, started time.Duration) ffmpeg.Input {
+// Loop is the list to be written to Place.List before FFmpeg starts; empty for a
+// source that needs none.
+func (s Source) Loop() string {
+	if s.kind != File {
+		return ""
+	}
+	return ffmpeg.Loop(s.url)
+}
+
+// Place is what a source needs to know of the stream that reads it.
+type Place struct {
+	// Stream is its id, which the test pattern shows.
+	Stream string
+	// Height is the picture's, for the test pattern.
+	Height int
+	// Timeline is where a generated source's clock starts.
+	Timeline time.Duration
+	// List is the path of a file for the source's Loop.
+	List string
+}
+
+// Input is what FFmpeg is told to read.
+func (s Source) Input(p Place) ffmpeg.Input {
 	switch s.kind {
 	case Test:
-		return ffmpeg.TestInput(stream, height, started)
+		return ffmpeg.TestInput(p.Stream, p.Height, p.Timeline)
 	case File:
-		return ffmpeg.FileInput(s.url)
+		return ffmpeg.FileInput(p.List)
 	}
 	return ffmpeg.URLInput(s.url, protocols[s.scheme], s.options()...)
 }

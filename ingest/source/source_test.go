@@ -61,7 +61,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		options := s.Input("name", 360, 0).Options
+		options := s.Input(Place{Stream: "name", Height: 360, List: "/state/list"}).Options
 		if len(options) < 2 || options[len(options)-2] != "-i" || strings.HasPrefix(options[len(options)-1], "-") {
 			t.Errorf("%q gives the options %q, want an address behind -i that is no option", text, options)
 		}

@@ -1,0 +1,89 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/headrace/headrace/ingest/ffmpeg"
+	"github.com/headrace/headrace/ingest/source"
+)
+
+// MinWindow is the least number of segments that a media playlist lists once the
+// stream has run for a while (HLS authoring specification, item 8.11).
+const MinWindow = 6
+
+// StreamSpec is one stream that this edge must carry.
+type StreamSpec struct {
+	// ID names the stream in paths, tokens, logs and the state folder.
+	ID string
+	// Sources in order of preference.
+	Sources []source.Source
+	// Renditions is the ladder in the order in which the multivariant playlist lists it.
+	Renditions []ffmpeg.Rendition
+	// SegmentDuration is T: no segment is shorter.
+	SegmentDuration time.Duration
+	// LongestGOP is the longest distance of keyframes that the stream may have.
+	LongestGOP time.Duration
+	// Window is the number of segments in a media playlist.
+	Window int
+	// MinMSN and MinDiscontinuity are the lowest numbers that a packager without a
+	// window may use: one above what any edge ever reported.
+	MinMSN, MinDiscontinuity int64
+}
+
+// TargetDuration is EXT-X-TARGETDURATION in seconds: ceil(T + longest GOP). It is
+// fixed for the life of the stream (RFC 8216bis §6.2.1).
+func (s *StreamSpec) TargetDuration() int {
+	return int(math.Ceil((s.SegmentDuration + s.LongestGOP).Seconds()))
+}
+
+// Equal tells whether both ask for the same child and the same playlists. The
+// numbers to start from are left out: they matter to a cold start only.
+func (s *StreamSpec) Equal(o *StreamSpec) bool {
+	return s.ID == o.ID && slices.Equal(s.Sources, o.Sources) && slices.Equal(s.Renditions, o.Renditions) && s.sameTiming(o)
+}
+
+// sameTiming tells whether both can share one playlist: TARGETDURATION never changes.
+func (s *StreamSpec) sameTiming(o *StreamSpec) bool {
+	return s.SegmentDuration == o.SegmentDuration && s.LongestGOP == o.LongestGOP && s.Window == o.Window
+}
+
+func (s *StreamSpec) check() error {
+	switch {
+	case s.ID == "":
+		return errors.New("a stream has no id")
+	case len(s.Sources) == 0:
+		return fmt.Errorf("stream %q has no source; name at least one", s.ID)
+	case len(s.Renditions) == 0:
+		return fmt.Errorf("stream %q has no rendition; name at least one", s.ID)
+	case s.SegmentDuration < time.Second || s.LongestGOP <= 0:
+		return fmt.Errorf("stream %q: segments of %s with GOPs of up to %s; segments last at least 1 s", s.ID, s.SegmentDuration, s.LongestGOP)
+	case s.Window < MinWindow, time.Duration(s.Window)*s.SegmentDuration < 3*time.Duration(s.TargetDuration())*time.Second:
+		return fmt.Errorf("stream %q: a window of %d segments is less than %d segments or three target durations of %d s", s.ID, s.Window, MinWindow, s.TargetDuration())
+	}
+	return nil
+}
+
+// job is the FFmpeg process that makes the stream from one of its sources.
+func (s *StreamSpec) job(index int, timeline time.Duration, list string) ffmpeg.Job {
+	return ffmpeg.Job{
+		Input:      s.Sources[index].Input(source.Place{Stream: s.ID, Height: s.tallest(), Timeline: timeline, List: list}),
+		Renditions: s.Renditions,
+		Keyframes:  s.SegmentDuration,
+	}
+}
+
+// tallest is the picture height that a generated source is made with.
+func (s *StreamSpec) tallest() int {
+	height := 0
+	for _, r := range s.Renditions {
+		height = max(height, r.Height)
+	}
+	if height == 0 {
+		return 360
+	}
+	return height
+}
