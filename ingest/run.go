@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/headrace/headrace/ingest/ffmpeg"
 	"github.com/headrace/headrace/ingest/process"
 	"github.com/headrace/headrace/ingest/segment"
@@ -167,6 +169,9 @@ func (r *run) start() (*process.Child, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if warning := child.Warning(); warning != nil {
+		r.host.log.Warn("child runs without some of its protection", zap.String("stream_id", r.spec.ID), zap.Error(warning))
 	}
 	r.child.Store(child)
 	return child, nil

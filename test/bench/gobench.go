@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// goBench is one line of "go test -bench".
+type goBench struct {
+	Name        string  `json:"name"`
+	NanosPerOp  float64 `json:"ns_per_op"`
+	AllocsPerOp float64 `json:"allocs_per_op"`
+	BytesPerOp  float64 `json:"bytes_per_op"`
+	MBPerSecond float64 `json:"mb_per_s,omitempty"`
+}
+
+// hotPath are the packages whose benchmarks guard it.
+var hotPath = []string{
+	"./controlapi/token", "./caddymodule/streamtoken", "./caddymodule/hls", "./caddymodule/session",
+	"./ingest/segment", "./ingest/playlist",
+}
+
+func goBenchmarks(ctx context.Context) ([]goBench, error) {
+	args := append([]string{"test", "-run", "^$", "-bench", ".", "-benchmem", "-benchtime", "0.5s"}, hotPath...)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	var out bytes.Buffer
+	cmd.Stdout = io.MultiWriter(&out, os.Stdout)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("running the Go benchmarks: %w", err)
+	}
+	return parseGoBench(out.String()), nil
+}
+
+// parseGoBench reads lines such as "BenchmarkVerify/long-2  3  351 ns/op  0 B/op  0 allocs/op".
+func parseGoBench(text string) []goBench {
+	var benches []goBench
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 4 || !strings.HasPrefix(f[0], "Benchmark") {
+			continue
+		}
+		b := goBench{Name: f[0]}
+		if i := strings.LastIndexByte(b.Name, '-'); i > 0 {
+			b.Name = b.Name[:i]
+		}
+		for i := 2; i+1 < len(f); i += 2 {
+			v, err := strconv.ParseFloat(f[i], 64)
+			if err != nil {
+				break
+			}
+			switch f[i+1] {
+			case "ns/op":
+				b.NanosPerOp = v
+			case "allocs/op":
+				b.AllocsPerOp = v
+			case "B/op":
+				b.BytesPerOp = v
+			case "MB/s":
+				b.MBPerSecond = v
+			}
+		}
+		benches = append(benches, b)
+	}
+	return benches
+}
