@@ -35,7 +35,7 @@ test-unit: ## tests of single packages, with the race detector
 
 test-system: build ## tests of the built edge with real players and faults
 	@test/need.sh ffmpeg ffprobe curl mpv cvlc gst-launch-1.0 chromium node npm nginx strace
-	$(GO) test -p 1 -timeout 45m ./test/...
+	$(GO) test -p 1 -parallel 8 -timeout 45m ./test/...
 
 bench: build ## measure against nginx and Caddy's file_server; writes bench.json
 	@test/need.sh nginx

@@ -1,0 +1,193 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+func init() {
+	caddy.RegisterModule(App{})
+}
+
+// App is the Caddy app "edge". It takes live sources in, has FFmpeg package them
+// into segments that are held in memory, and gives them to the handlers and
+// matchers of the sites: `stream_token`, `hls`, `edge_status`.
+//
+// A reload never disturbs what did not change: a stream whose configuration is
+// the same keeps its FFmpeg, its segments and its viewers. The fields `id`,
+// `state`, `ffmpeg` and `starts_per_second` need a restart of the process, and a
+// reload that changes one of them is refused.
+//
+// Placeholders such as `{env.HEADRACE_KEY}` are replaced in the secrets of keys
+// and in sources, when the app starts: a configuration can be validated where
+// they have no value, and Caddy's admin endpoint shows the placeholder.
+type App struct {
+	// The name of this edge within its group: 1 to 32 characters of A-Z a-z 0-9 - _.
+	// Default: `edge-1`.
+	ID string `json:"id,omitempty"`
+
+	// The folder that this edge owns while it runs: the numbers that its streams
+	// have used, and records of its child processes. Two edges cannot share one.
+	// Default: the folder `headrace` in Caddy's data folder.
+	State string `json:"state,omitempty"`
+
+	// The group of edges that share keys and streams. Default: `default`.
+	Group string `json:"group,omitempty"`
+
+	// The base URL at which viewers reach this edge, `https://edge-1.example.com`.
+	// Default: none; no other edge or control plane can then point at this one.
+	URL string `json:"url,omitempty"`
+
+	// The FFmpeg program, a path or a name that is looked up in PATH.
+	// Default: `ffmpeg`.
+	FFmpeg string `json:"ffmpeg,omitempty"`
+
+	// How many FFmpeg processes may be started per second, over all streams, so
+	// that a node on which everything fails at once does not drown in starts.
+	// Default: twice the number of cores.
+	StartsPerSecond int `json:"starts_per_second,omitempty"`
+
+	// What the whole node may be given.
+	Capacity Capacity `json:"capacity,omitzero"`
+
+	// What the FFmpeg of each stream may use. They are handed on with every
+	// stream, but THIS RELEASE DOES NOT ENFORCE THEM: `/-/health` says
+	// `"confinement": "none"`. Default: no limits.
+	Limits Limits `json:"limits,omitzero"`
+
+	// Where the node stands, for routing by distance. Default: unknown.
+	Location *Location `json:"location,omitempty"`
+
+	// The keys with which resellers sign stream tokens. Each reseller named here
+	// may show and publish every stream of this edge. At most two per reseller.
+	// Default: none, and then every token is refused.
+	Keys []Key `json:"keys,omitempty"`
+
+	// Which of the keys signs tokens in the short form, that name only a stream.
+	// Default: none, and then short tokens are refused.
+	DefaultKey *KeyName `json:"default_key,omitempty"`
+
+	// The streams that this edge carries. Default: none.
+	Streams []Stream `json:"streams,omitempty"`
+
+	host       *Host
+	generation *generation
+	logger     *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "edge",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision fills in defaults and takes hold of the Host. It touches neither
+// disk nor network: Caddy also provisions configurations that it only validates.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	a.setDefaults()
+	host, err := loadHost()
+	if err != nil {
+		return err
+	}
+	a.host = host
+	for _, c := range host.collectors {
+		if err := ctx.GetMetricsRegistry().Register(c); err != nil {
+			return fmt.Errorf("registering the metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+// Validate checks all that can be known without the environment: stand-ins take
+// the places of placeholders and of secrets in files.
+func (a *App) Validate() error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	_, err := a.translate(standIns{})
+	return err
+}
+
+// Start puts the configuration in force. The first one opens the engine.
+func (a *App) Start() error {
+	a.warnOfLiteralSecrets()
+	g, err := a.translate(newEnvironment())
+	if err != nil {
+		return err
+	}
+	if err := a.host.start(g); err != nil {
+		return err
+	}
+	a.generation = g
+	return nil
+}
+
+// Stop ends the configuration's part. A younger one goes on with all that runs.
+func (a *App) Stop() error {
+	if a.generation != nil {
+		a.host.stop(a.generation)
+		a.generation = nil
+	}
+	return nil
+}
+
+// Cleanup lets go of the Host. Caddy can come here without a Stop, when what
+// follows the start of all apps fails; and after a Provision that failed.
+func (a *App) Cleanup() error {
+	if a.host == nil {
+		return nil
+	}
+	return errors.Join(a.Stop(), releaseHost())
+}
+
+// Host is what outlives this configuration. It is there from Provision on.
+func (a *App) Host() *Host { return a.host }
+
+func (a *App) setDefaults() {
+	setDefault(&a.ID, "edge-1")
+	setDefault(&a.State, filepath.Join(caddy.AppDataDir(), "headrace"))
+	setDefault(&a.Group, "default")
+	setDefault(&a.FFmpeg, "ffmpeg")
+	setDefault(&a.Capacity.Streams, 200)
+	for i := range a.Streams {
+		a.Streams[i].setDefaults()
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// translate makes what the Host takes, with the texts that t finds.
+func (a *App) translate(t texts) (*generation, error) {
+	doc, err := a.document(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Check(); err != nil {
+		return nil, err
+	}
+	return newGeneration(a.node(), doc, a.defaultKey(), a.logger)
+}
+
+func (a *App) node() Node {
+	return Node{ID: a.ID, State: a.State, FFmpeg: a.FFmpeg, Capacity: a.Capacity, StartsPerSecond: a.StartsPerSecond}
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.Validator    = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

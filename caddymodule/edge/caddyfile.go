@@ -1,0 +1,338 @@
+package edge
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/dustin/go-humanize"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("edge", parseGlobalOption)
+}
+
+// parseGlobalOption sets up the app from the global option "edge". See
+// App.UnmarshalCaddyfile for its syntax.
+func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		d.Next() // so that the error can tell its line
+		return nil, d.Err("option 'edge' is given twice")
+	}
+	app := new(App)
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "edge", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile sets up the app from Caddyfile tokens. Syntax:
+//
+//	edge {
+//		id       <name>
+//		state    <folder>
+//		group    <name>
+//		url      <base URL>
+//		ffmpeg   <program>
+//		starts_per_second <number>
+//		capacity {
+//			streams <number>
+//			egress  <bit rate>
+//		}
+//		limits {
+//			cpu    <cores>
+//			memory <size>
+//			pids   <number>
+//		}
+//		location <latitude> <longitude>
+//		key <reseller> <key id> [<secret>] {
+//			secret_file <path>
+//		}
+//		default_key <reseller> <key id>
+//		stream <id> {
+//			source      <URL>
+//			rendition   <name> copy
+//			rendition   <name> <video bit rate> [<audio bit rate>] {
+//				height <pixels>
+//			}
+//			segment     <duration>
+//			longest_gop <duration>
+//			window      <segments>
+//		}
+//	}
+//
+// key, stream, source and rendition may be repeated, everything else is given
+// once. Bit rates are in bits per second with decimal units: 1200k, 3m, 10gbit.
+// Sizes are in bytes: 512MiB. The fields of App tell the meanings and defaults.
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the option's name
+	return options{
+		"id":                text(&a.ID),
+		"state":             text(&a.State),
+		"group":             text(&a.Group),
+		"url":               text(&a.URL),
+		"ffmpeg":            text(&a.FFmpeg),
+		"starts_per_second": count(&a.StartsPerSecond),
+		"capacity": block(options{
+			"streams": count(&a.Capacity.Streams),
+			"egress":  rate(&a.Capacity.Egress),
+		}),
+		"limits": block(options{
+			"cpu":    number(&a.Limits.CPU),
+			"memory": size(&a.Limits.Memory),
+			"pids":   count(&a.Limits.PIDs),
+		}),
+		"location":    once(a.parseLocation),
+		"key":         many(a.parseKey),
+		"default_key": once(a.parseDefaultKey),
+		"stream":      many(a.parseStream),
+		"control":     later,
+		"consul":      later,
+		"rtmp":        later,
+	}.parse(d)
+}
+
+func (a *App) parseLocation(d *caddyfile.Dispenser) error {
+	a.Location = new(Location)
+	if err := number(&a.Location.Lat).parse(d); err != nil {
+		return err
+	}
+	return number(&a.Location.Lon).parse(d)
+}
+
+func (a *App) parseKey(d *caddyfile.Dispenser) error {
+	var k Key
+	if !d.Args(&k.Reseller, &k.KeyID) {
+		return d.ArgErr()
+	}
+	if d.NextArg() {
+		k.Secret = d.Val()
+	}
+	if slices.ContainsFunc(a.Keys, func(o Key) bool { return o.KeyName == k.KeyName }) {
+		return d.Errf("%v is given twice", k.KeyName)
+	}
+	if err := (options{"secret_file": text(&k.SecretFile)}).parse(d); err != nil {
+		return err
+	}
+	a.Keys = append(a.Keys, k)
+	return nil
+}
+
+func (a *App) parseDefaultKey(d *caddyfile.Dispenser) error {
+	a.DefaultKey = new(KeyName)
+	if !d.Args(&a.DefaultKey.Reseller, &a.DefaultKey.KeyID) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func (a *App) parseStream(d *caddyfile.Dispenser) error {
+	var s Stream
+	if !d.Args(&s.ID) {
+		return d.ArgErr()
+	}
+	if slices.ContainsFunc(a.Streams, func(o Stream) bool { return o.ID == s.ID }) {
+		return d.Errf("stream %q is given twice", s.ID)
+	}
+	err := options{
+		"source":      many(s.parseSource),
+		"rendition":   many(s.parseRendition),
+		"segment":     duration(&s.Segment),
+		"longest_gop": duration(&s.LongestGOP),
+		"window":      count(&s.Window),
+	}.parse(d)
+	a.Streams = append(a.Streams, s)
+	return err
+}
+
+func (s *Stream) parseSource(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	s.Sources = append(s.Sources, d.Val())
+	return nil
+}
+
+func (s *Stream) parseRendition(d *caddyfile.Dispenser) error {
+	var r Rendition
+	var video string
+	if !d.Args(&r.Name, &video) {
+		return d.ArgErr()
+	}
+	if slices.ContainsFunc(s.Renditions, func(o Rendition) bool { return o.Name == r.Name }) {
+		return d.Errf("rendition %q is given twice", r.Name)
+	}
+	if err := r.parseRates(d, video); err != nil {
+		return err
+	}
+	if err := (options{"height": count(&r.Height)}).parse(d); err != nil {
+		return err
+	}
+	s.Renditions = append(s.Renditions, r)
+	return nil
+}
+
+// parseRates reads what follows a rendition's name; video is the word that the
+// dispenser stands on.
+func (r *Rendition) parseRates(d *caddyfile.Dispenser, video string) (err error) {
+	if video == "copy" {
+		r.Copy = true
+		return nil
+	}
+	if r.VideoBitrate, err = bitrate(d); err != nil || !d.NextArg() {
+		return err
+	}
+	r.AudioBitrate, err = bitrate(d)
+	return err
+}
+
+// options are those of a block, by name.
+type options map[string]option
+
+// option reads what follows an option's name: its arguments, on the same line,
+// and perhaps its block.
+type option struct {
+	parse      func(d *caddyfile.Dispenser) error
+	repeatable bool
+}
+
+// parse reads the block that opens behind the token that d stands on, if one
+// does. Nothing else may stand there.
+func (o options) parse(d *caddyfile.Dispenser) error {
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		opt, known := o[name]
+		switch {
+		case !known:
+			return d.Errf("unknown option '%s'; known here: %s", name, o.names())
+		case seen[name] && !opt.repeatable:
+			return d.Errf("option '%s' is given twice", name)
+		}
+		seen[name] = true
+		if err := opt.parse(d); err != nil {
+			return err
+		}
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func (o options) names() string {
+	var names []string
+	for name := range o {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+func once(parse func(*caddyfile.Dispenser) error) option { return option{parse: parse} }
+
+func many(parse func(*caddyfile.Dispenser) error) option {
+	return option{parse: parse, repeatable: true}
+}
+
+func block(o options) option { return once(o.parse) }
+
+// argument is an option with one argument that set understands.
+func argument(set func(d *caddyfile.Dispenser) error) option {
+	return once(func(d *caddyfile.Dispenser) error {
+		if !d.NextArg() {
+			return d.ArgErr()
+		}
+		return set(d)
+	})
+}
+
+func text(to *string) option {
+	return argument(func(d *caddyfile.Dispenser) error {
+		if d.Val() == "" {
+			return d.Err("an empty value; leave the option out for its default")
+		}
+		*to = d.Val()
+		return nil
+	})
+}
+
+func count(to *int) option {
+	return argument(func(d *caddyfile.Dispenser) error {
+		n, err := strconv.Atoi(d.Val())
+		if err != nil || n < 1 {
+			return d.Errf("'%s' is not a whole number above 0", d.Val())
+		}
+		*to = n
+		return nil
+	})
+}
+
+func number(to *float64) option {
+	return argument(func(d *caddyfile.Dispenser) error {
+		n, err := strconv.ParseFloat(d.Val(), 64)
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+			return d.Errf("'%s' is not a number", d.Val())
+		}
+		*to = n
+		return nil
+	})
+}
+
+func duration(to *caddy.Duration) option {
+	return argument(func(d *caddyfile.Dispenser) error {
+		dur, err := caddy.ParseDuration(d.Val())
+		if err != nil || dur <= 0 {
+			return d.Errf("'%s' is not a duration; write one like 2s or 1.92s", d.Val())
+		}
+		*to = caddy.Duration(dur)
+		return nil
+	})
+}
+
+func size(to *int64) option {
+	return argument(func(d *caddyfile.Dispenser) error {
+		n, err := humanize.ParseBytes(d.Val())
+		if err != nil || n < 1 || n > math.MaxInt64 {
+			return d.Errf("'%s' is not a size; write one like 512MiB", d.Val())
+		}
+		*to = int64(n)
+		return nil
+	})
+}
+
+func rate(to *int64) option {
+	return argument(func(d *caddyfile.Dispenser) (err error) {
+		n, err := bitrate(d)
+		*to = int64(n)
+		return err
+	})
+}
+
+// bitrate reads the word that d stands on. Humanize knows the decimal units; it
+// takes them for bytes, but k, m and g are the same for bits. A B of its own
+// would mean bytes, and is refused.
+func bitrate(d *caddyfile.Dispenser) (int, error) {
+	word := strings.TrimSuffix(strings.ToLower(d.Val()), "bit")
+	n, err := humanize.ParseBytes(word)
+	if err != nil || strings.ContainsAny(word, "bi") || n < 1 || n > math.MaxInt64 {
+		return 0, d.Errf("'%s' is not a bit rate; write bits per second like 1200k, 3m or 10gbit", d.Val())
+	}
+	return int(n), nil
+}
+
+// later answers for options that the configuration will have.
+var later = once(func(d *caddyfile.Dispenser) error {
+	return d.Errf("option '%s' is not part of this release: an edge takes its streams and keys from its Caddyfile", d.Val())
+})
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*App)(nil)

@@ -1,0 +1,234 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/headrace/headrace/controlapi/snapshot"
+)
+
+// Capacity is what a node may be given. It steers who is sent here; only the
+// number of streams is a hard bound.
+type Capacity struct {
+	// How many streams the node carries at most. A configuration with more is
+	// refused. Default: 200.
+	Streams int `json:"streams,omitempty"`
+
+	// What the node can send, in bits per second. It is the scale of the egress
+	// in `/-/health` and of the score there. Default: unknown.
+	Egress int64 `json:"egress,omitempty"`
+}
+
+// Limits bounds one stream's FFmpeg. This release does not enforce them.
+type Limits struct {
+	// Processor time, in cores. Default: no limit.
+	CPU float64 `json:"cpu,omitempty"`
+
+	// Memory, in bytes. Default: no limit.
+	Memory int64 `json:"memory,omitempty"`
+
+	// Processes and threads. Default: no limit.
+	PIDs int `json:"pids,omitempty"`
+}
+
+// Location is a place on earth, in degrees.
+type Location struct {
+	// Latitude, -90 to 90, north is positive.
+	Lat float64 `json:"lat"`
+
+	// Longitude, -180 to 180, east is positive.
+	Lon float64 `json:"lon"`
+}
+
+// KeyName names a key: the reseller that it belongs to and its id there.
+type KeyName struct {
+	// The reseller: 1 to 32 characters of A-Z a-z 0-9 - _. `edge` is reserved.
+	Reseller string `json:"reseller"`
+
+	// The key's id: 1 to 8 characters of 0-9 a-z. Never use one again for another
+	// secret.
+	KeyID string `json:"kid"`
+}
+
+// Key is a key with which a reseller signs tokens. It has either a secret or a
+// file that holds it.
+type Key struct {
+	KeyName
+
+	// The secret: 32 to 64 characters of A-Z a-z 0-9 - _. Write a placeholder,
+	// `{env.HEADRACE_KEY}`: a secret in the configuration itself is shown by
+	// Caddy's admin endpoint and kept in its autosaved configuration.
+	Secret string `json:"secret,omitempty"`
+
+	// The path of a file that holds the secret alone; one newline at its end is
+	// left out. It is read when the configuration starts.
+	SecretFile string `json:"secret_file,omitempty"`
+}
+
+// Stream is one live stream.
+type Stream struct {
+	// Its name in URLs and tokens: 1 to 32 characters of A-Z a-z 0-9 - _.
+	ID string `json:"id"`
+
+	// Where it comes from, in order of preference: http, https, rtmp, rtmps, srt or
+	// udp URLs, `file:/path` (looped), or `test:`, a test pattern. While one fails
+	// the next is used; the stream returns to a more preferred one when that
+	// delivers again. Required.
+	Sources []string `json:"sources,omitempty"`
+
+	// Its renditions, best first. Default: one named `source` that copies.
+	Renditions []Rendition `json:"renditions,omitempty"`
+
+	// The shortest duration of a segment. A segment ends at the first keyframe
+	// after it. Streams with copied renditions want at least twice the distance of
+	// the source's keyframes. Default: 2s.
+	Segment caddy.Duration `json:"segment,omitempty"`
+
+	// The longest distance of keyframes that the source may have. With `segment`
+	// it makes the target duration, which cannot change while a stream has viewers.
+	// Default: the same as `segment`.
+	LongestGOP caddy.Duration `json:"longest_gop,omitempty"`
+
+	// How many segments a playlist lists, 6 to 120 and no less than three target
+	// durations. Default: the least such number, but not below 8.
+	Window int `json:"window,omitempty"`
+}
+
+// Rendition is one rung of a stream's ladder.
+type Rendition struct {
+	// Its name in URLs: 1 to 32 characters of A-Z a-z 0-9 - _.
+	Name string `json:"name"`
+
+	// Whether the source's video and audio are passed on as they are. Then none of
+	// the fields below may be set.
+	Copy bool `json:"copy,omitempty"`
+
+	// The picture's height in pixels, an even number. Default: the number in a name
+	// like `480p`, else the source's height.
+	Height int `json:"height,omitempty"`
+
+	// Bits per second of the video, 50,000 to 100,000,000. Required unless `copy`
+	// is set.
+	VideoBitrate int `json:"video_bitrate,omitempty"`
+
+	// Bits per second of the audio, 16,000 to 512,000. Default: 128,000.
+	AudioBitrate int `json:"audio_bitrate,omitempty"`
+}
+
+func (s *Stream) setDefaults() {
+	setDefault(&s.Segment, caddy.Duration(2*time.Second))
+	setDefault(&s.LongestGOP, s.Segment)
+	if len(s.Renditions) == 0 {
+		s.Renditions = []Rendition{{Name: "source", Copy: true}}
+	}
+	for i := range s.Renditions {
+		s.Renditions[i].setDefaults()
+	}
+	if s.Window == 0 {
+		doc := s.document(nil)
+		s.Window = max(8, doc.LeastWindow())
+	}
+}
+
+func (r *Rendition) setDefaults() {
+	if r.Copy {
+		return
+	}
+	setDefault(&r.Height, heightOf(r.Name))
+	setDefault(&r.AudioBitrate, 128_000)
+}
+
+// heightOf reads the height out of a name like "480p" or "720p50"; 0 for others.
+func heightOf(name string) int {
+	digits, rate, found := strings.Cut(name, "p")
+	if !found || strings.Trim(digits+rate, "0123456789") != "" {
+		return 0
+	}
+	height, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0
+	}
+	return height
+}
+
+// check looks at what the document does not hold.
+func (a *App) check() error {
+	if err := a.checkNumbers(); err != nil {
+		return err
+	}
+	if most := a.Capacity.Streams; len(a.Streams) > most {
+		return fmt.Errorf("stream %q is one too many: the capacity is %d streams; raise it or take streams away", a.Streams[most].ID, most)
+	}
+	if a.URL != "" {
+		if u, err := url.Parse(a.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
+			return errors.New("url: write it as https://host, without user and password")
+		}
+	}
+	if l := a.Location; l != nil && !(l.Lat >= -90 && l.Lat <= 90 && l.Lon >= -180 && l.Lon <= 180) {
+		return fmt.Errorf("location %g %g: a latitude is -90 to 90 degrees, a longitude -180 to 180", l.Lat, l.Lon)
+	}
+	return a.checkKeys()
+}
+
+func (a *App) checkNumbers() error {
+	if a.Capacity.Streams < 0 || a.Capacity.Egress < 0 || a.StartsPerSecond < 0 {
+		return errors.New("capacity and starts_per_second cannot be negative")
+	}
+	if !(a.Limits.CPU >= 0) || a.Limits.Memory < 0 || a.Limits.PIDs < 0 {
+		return errors.New("limits cannot be negative")
+	}
+	return nil
+}
+
+func (a *App) checkKeys() error {
+	found := a.DefaultKey == nil
+	for _, k := range a.Keys {
+		switch {
+		case k.Secret == "" && k.SecretFile == "":
+			return fmt.Errorf("%v has no secret; give it a secret or a secret_file", k.KeyName)
+		case k.Secret != "" && k.SecretFile != "":
+			return fmt.Errorf("%v has a secret and a secret_file; leave one out", k.KeyName)
+		}
+		found = found || k.KeyName == *a.DefaultKey
+	}
+	if !found {
+		return fmt.Errorf("default_key: there is no %v; name one of the keys", *a.DefaultKey)
+	}
+	return nil
+}
+
+// String names the key, "key r1/k1". What is too long for a name is left out: it
+// may be a secret that stands in the wrong place.
+func (k KeyName) String() string {
+	reseller, id := k.Reseller, k.KeyID
+	if len(reseller) > 31 {
+		reseller = "…"
+	}
+	if len(id) > 8 {
+		id = "…"
+	}
+	return "key " + reseller + "/" + id
+}
+
+// document is the stream as a snapshot has it. The sources are those with their
+// placeholders replaced.
+func (s *Stream) document(sources []string) snapshot.Stream {
+	renditions := make([]snapshot.Rendition, len(s.Renditions))
+	for i, r := range s.Renditions {
+		renditions[i] = snapshot.Rendition(r)
+	}
+	return snapshot.Stream{
+		ID:                s.ID,
+		Sources:           sources,
+		Renditions:        renditions,
+		SegmentSeconds:    time.Duration(s.Segment).Seconds(),
+		LongestGOPSeconds: time.Duration(s.LongestGOP).Seconds(),
+		Window:            s.Window,
+	}
+}

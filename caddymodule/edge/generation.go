@@ -1,0 +1,64 @@
+package edge
+
+import (
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/headrace/headrace/controlapi/snapshot"
+	"github.com/headrace/headrace/controlapi/token"
+	"github.com/headrace/headrace/ingest"
+)
+
+// generation is one configuration, made ready to be put in force. It is kept as
+// long as it runs, because it can be needed again: see Host.stop.
+type generation struct {
+	node     Node
+	logger   *zap.Logger
+	document *snapshot.Document // its keys have no secrets any more
+	specs    []ingest.StreamSpec
+	verifier *token.Verifier
+}
+
+// Node is what a configuration says of the edge itself, not of its streams.
+type Node struct {
+	ID       string
+	State    string // folder
+	FFmpeg   string // program
+	Capacity Capacity
+	// StartsPerSecond is 0 for the engine's default.
+	StartsPerSecond int
+}
+
+// checkReload refuses what the engine was opened with and cannot change.
+func (n Node) checkReload(next Node) error {
+	for _, fixed := range []struct {
+		option   string
+		is, want any
+	}{
+		{"id", n.ID, next.ID},
+		{"state", n.State, next.State},
+		{"ffmpeg", n.FFmpeg, next.FFmpeg},
+		{"starts_per_second", n.StartsPerSecond, next.StartsPerSecond},
+	} {
+		if fixed.is != fixed.want {
+			return fmt.Errorf("a reload cannot change option %q from %v to %v; restart the edge", fixed.option, fixed.is, fixed.want)
+		}
+	}
+	return nil
+}
+
+// newGeneration translates a document that was checked into what the engine and
+// the verifier take.
+func newGeneration(node Node, doc *snapshot.Document, defaultKey token.KeyRef, logger *zap.Logger) (*generation, error) {
+	verifier, err := token.NewVerifier(tokenConfig(doc, defaultKey, time.Now().Unix()))
+	if err != nil {
+		return nil, err
+	}
+	specs, err := streamSpecs(doc, node.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &generation{node: node, logger: logger, document: withoutSecrets(doc), specs: specs, verifier: verifier}, nil
+}

@@ -1,0 +1,226 @@
+package edge
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/headrace/headrace/caddymodule/session"
+	"github.com/headrace/headrace/controlapi/snapshot"
+	"github.com/headrace/headrace/controlapi/token"
+	"github.com/headrace/headrace/ingest"
+)
+
+// sessionLimit bounds the session table.
+const sessionLimit = 200_000
+
+// hosts holds the one Host of the process while a configuration uses it.
+var hosts = caddy.NewUsagePool()
+
+// hostKey is what the Host is known by in its pool. It is constant: a reload
+// that renames the edge must find the one that runs, and be refused by it.
+const hostKey = "edge"
+
+// Host is what outlives a reload: the engine with its FFmpeg processes and
+// segments, the sessions, the counters, and what is in force. There is one per
+// process. Its exported methods take no lock and may be called by many
+// goroutines at once.
+type Host struct {
+	counters   *Counters
+	collectors []prometheus.Collector
+	sessions   *session.Table
+	logs       *currentLog
+	egress     meter
+
+	engine   atomic.Pointer[ingest.Engine]
+	inForce  atomic.Pointer[generation]
+	draining atomic.Bool
+
+	// mu makes starts and stops follow each other; the rest is theirs.
+	mu sync.Mutex
+	// started holds the generations that run, newest last: one, or two while
+	// Caddy changes over.
+	started []*generation
+}
+
+func newHost() *Host {
+	h := &Host{
+		counters: newCounters(),
+		sessions: session.NewTable(sessionLimit),
+		logs:     newCurrentLog(),
+	}
+	h.collectors = []prometheus.Collector{h.counters, gauges{h}}
+	return h
+}
+
+// loadHost returns the process's Host, which is held until releaseHost.
+func loadHost() (*Host, error) {
+	h, _, err := hosts.LoadOrNew(hostKey, func() (caddy.Destructor, error) { return newHost(), nil })
+	if err != nil {
+		return nil, err
+	}
+	return h.(*Host), nil
+}
+
+func releaseHost() error {
+	_, err := hosts.Delete(hostKey)
+	return err
+}
+
+// Engine carries the streams. It is nil before an app has started and after the
+// last one has stopped.
+func (h *Host) Engine() *ingest.Engine { return h.engine.Load() }
+
+// Verifier checks tokens with the keys in force; nil if nothing is in force.
+func (h *Host) Verifier() *token.Verifier {
+	if g := h.inForce.Load(); g != nil {
+		return g.verifier
+	}
+	return nil
+}
+
+// Document tells the edge what to do, here without the secrets of its keys; nil
+// if nothing is in force. It is shared: do not change it.
+func (h *Host) Document() *snapshot.Document {
+	if g := h.inForce.Load(); g != nil {
+		return g.document
+	}
+	return nil
+}
+
+// Node is what the configuration in force says of the node itself; zero if
+// nothing is in force.
+func (h *Host) Node() Node {
+	if g := h.inForce.Load(); g != nil {
+		return g.node
+	}
+	return Node{}
+}
+
+// Sessions tells who is watching.
+func (h *Host) Sessions() *session.Table { return h.sessions }
+
+// Counters counts requests and what happens to streams.
+func (h *Host) Counters() *Counters { return h.counters }
+
+// Egress is what the edge sends, in bits per second of bodies, measured between
+// this call and an earlier one that was at least a second ago.
+func (h *Host) Egress() float64 {
+	return 8 * h.egress.rate(time.Now(), h.counters.SentBytes())
+}
+
+// Draining reports whether an operator wants new viewers to go elsewhere. Those
+// who watch go on. It outlives a reload, not the process.
+func (h *Host) Draining() bool { return h.draining.Load() }
+
+// SetDraining begins or ends draining.
+func (h *Host) SetDraining(on bool) { h.draining.Store(on) }
+
+// start puts a generation in force. On an error the one before stays.
+func (h *Host) start(g *generation) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.started) == 0 {
+		if err := h.open(g); err != nil {
+			return err
+		}
+	}
+	if err := h.change(g); err != nil {
+		if len(h.started) == 0 {
+			h.close()
+		}
+		return err
+	}
+	h.started = append(h.started, g)
+	return nil
+}
+
+// open starts an engine that carries nothing yet.
+func (h *Host) open(g *generation) error {
+	h.logs.use(g.logger)
+	e, err := ingest.New(ingest.Options{
+		StateDir:        g.node.State,
+		FFmpeg:          g.node.FFmpeg,
+		StartsPerSecond: g.node.StartsPerSecond,
+		Logger:          zap.New(h.logs).Named(string(App{}.CaddyModule().ID)),
+		Metrics:         h.counters,
+		Viewers:         h.sessions.Viewers,
+	})
+	if err != nil {
+		return fmt.Errorf("starting edge %q: %w", g.node.ID, err)
+	}
+	h.engine.Store(e)
+	return nil
+}
+
+// change makes g the generation in force, or leaves all as it is. The engine
+// comes first: it may refuse, and its streams must be there before tokens for
+// them are good.
+func (h *Host) change(g *generation) error {
+	if n := len(h.started); n > 0 {
+		if err := h.started[n-1].node.checkReload(g.node); err != nil {
+			return err
+		}
+	}
+	if err := h.engine.Load().Apply(g.specs); err != nil {
+		return fmt.Errorf("applying the streams: %w", err)
+	}
+	h.logs.use(g.logger)
+	h.inForce.Store(g)
+	g.logger.Info("configuration is in force", zap.String("edge_id", g.node.ID), zap.Int("streams", len(g.specs)), zap.Int("keys", len(g.document.Keys)))
+	return nil
+}
+
+// stop takes a generation away. After a reload that is the older one, and
+// nothing changes. If it is the newest, another app of its configuration failed
+// to start, and the generation before is put in force again. With the last one
+// the engine closes: Caddy exits, or its configuration has no edge any more. A
+// generation that does not run is none of these.
+func (h *Host) stop(g *generation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.Index(h.started, g)
+	if i < 0 {
+		return
+	}
+	h.started = slices.Delete(h.started, i, i+1)
+	if len(h.started) == 0 {
+		h.close()
+		return
+	}
+	if i < len(h.started) {
+		return
+	}
+	if err := h.change(h.started[i-1]); err != nil {
+		g.logger.Error("putting the configuration before in force again failed; restart the edge", zap.Error(err))
+	}
+}
+
+// close stops every FFmpeg and frees the state folder. Requests find no engine
+// from here on.
+func (h *Host) close() {
+	e := h.engine.Swap(nil)
+	h.inForce.Store(nil)
+	if e != nil {
+		e.Close()
+	}
+}
+
+// Destruct implements caddy.Destructor. The pool calls it when no configuration
+// holds the Host; the last Stop has closed it by then.
+func (h *Host) Destruct() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.started = nil
+	h.close()
+	return nil
+}
+
+// Interface guard
+var _ caddy.Destructor = (*Host)(nil)

@@ -1,0 +1,5 @@
+//go:build !race
+
+package hls_test
+
+const underRace = false

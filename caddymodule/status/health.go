@@ -1,0 +1,190 @@
+package status
+
+import (
+	"math"
+	"runtime"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/headrace/headrace/caddymodule/edge"
+	"github.com/headrace/headrace/controlapi/snapshot"
+	"github.com/headrace/headrace/ingest"
+)
+
+// State is how the edge sees itself. The set is closed.
+type State string
+
+// The states.
+const (
+	Starting State = "starting" // no configuration is in force
+	Healthy  State = "healthy"
+	Degraded State = "degraded" // the score is below healthyScore
+	Draining State = "draining" // new viewers are asked to go elsewhere
+)
+
+// healthyScore is the lowest score of a healthy edge.
+const healthyScore = 60
+
+// freshness is how old a live stream's last segment may be, in target durations
+// (RFC 8216bis §6.2.1 wants the next one within that time).
+const freshness = 1.5
+
+// Health is the document at /-/health. A null is something that is not known or
+// not measured by this release.
+type Health struct {
+	EdgeID string `json:"edge_id"`
+	State  State  `json:"state"`
+	// Score is 0 to 100: the share of streams that are fresh, lowered by up to
+	// seven tenths as the capacity to send is used up.
+	Score    int      `json:"score"`
+	Headroom Headroom `json:"headroom"`
+	// Sessions is the number of viewers.
+	Sessions int      `json:"sessions"`
+	Snapshot Snapshot `json:"snapshot"`
+	Streams  []Stream `json:"streams"`
+	// ClockOffset is to the control plane's clock, in seconds.
+	ClockOffset *float64 `json:"clock_offset"`
+	// Confinement is what bounds the FFmpeg processes: in this release nothing.
+	Confinement string   `json:"confinement"`
+	Versions    Versions `json:"versions"`
+}
+
+// Headroom is what is left of the node's capacity.
+type Headroom struct {
+	Streams int `json:"streams"`
+	// Egress is in bits per second.
+	Egress *int64   `json:"egress"`
+	CPU    *float64 `json:"cpu"`
+	Memory *int64   `json:"memory"`
+}
+
+// Snapshot names the document in force; an edge that is configured by its
+// Caddyfile has epoch 0 and version 0.
+type Snapshot struct {
+	Epoch   int64  `json:"epoch"`
+	Version int64  `json:"version"`
+	Group   string `json:"group"`
+}
+
+// Stream is how one stream does.
+type Stream struct {
+	ID                    string                  `json:"id"`
+	State                 ingest.State            `json:"state"`
+	Reason                ingest.Reason           `json:"reason"`
+	Role                  string                  `json:"role"`
+	AssignmentRev         int64                   `json:"assignment_rev"`
+	LastMSN               int64                   `json:"last_msn"`
+	DiscontinuitySequence int64                   `json:"discontinuity_sequence"`
+	SegmentAge            *float64                `json:"segment_age"` // seconds
+	Restarts              map[ingest.Reason]int64 `json:"restarts"`
+	Viewers               int                     `json:"viewers"`
+}
+
+// Versions are those of the parts.
+type Versions struct {
+	Edge   string `json:"edge"`
+	Caddy  string `json:"caddy"`
+	FFmpeg string `json:"ffmpeg"`
+	Go     string `json:"go"`
+}
+
+// health writes the document down.
+func health(host *edge.Host) Health {
+	caddyVersion, _ := caddy.Version()
+	h := Health{
+		State:       Starting,
+		Sessions:    host.Sessions().Len(),
+		Streams:     []Stream{},
+		Confinement: "none",
+		Versions:    Versions{Edge: edge.Version(), Caddy: caddyVersion, Go: runtime.Version()},
+	}
+	engine, doc := host.Engine(), host.Document()
+	if engine == nil || doc == nil {
+		return h
+	}
+	node := host.Node()
+	h.EdgeID, h.Versions.FFmpeg = node.ID, engine.FFmpegVersion()
+	h.Snapshot = Snapshot{Epoch: doc.Epoch, Version: doc.Version, Group: doc.Group}
+
+	streams, now := engine.Streams(), time.Now()
+	fresh := 0
+	for _, s := range streams {
+		status := s.Status()
+		if isFresh(status, s.TargetDuration(), now) {
+			fresh++
+		}
+		h.Streams = append(h.Streams, stream(status, doc, host.Sessions().Viewers(status.ID), now))
+	}
+	egress := host.Egress()
+	h.Headroom = headroom(node.Capacity, len(streams), egress)
+	h.Score = score(fresh, len(streams), used(egress, node.Capacity.Egress))
+	h.State = state(host.Draining(), h.Score)
+	return h
+}
+
+func stream(s ingest.Status, doc *snapshot.Document, viewers int, now time.Time) Stream {
+	answer := Stream{
+		ID:                    s.ID,
+		State:                 s.State,
+		Reason:                s.Reason,
+		Role:                  "primary",
+		LastMSN:               s.LastMSN,
+		DiscontinuitySequence: s.DiscontinuitySequence,
+		Restarts:              s.Restarts,
+		Viewers:               viewers,
+	}
+	if !s.LastSegmentAt.IsZero() {
+		age := now.Sub(s.LastSegmentAt).Seconds()
+		answer.SegmentAge = &age
+	}
+	for i := range doc.Streams {
+		if doc.Streams[i].ID == s.ID {
+			answer.AssignmentRev = doc.Streams[i].AssignmentRev
+		}
+	}
+	return answer
+}
+
+func isFresh(s ingest.Status, target time.Duration, now time.Time) bool {
+	return s.State == ingest.StateLive && now.Sub(s.LastSegmentAt).Seconds() <= freshness*target.Seconds()
+}
+
+func headroom(c edge.Capacity, streams int, egress float64) Headroom {
+	h := Headroom{Streams: max(0, c.Streams-streams)}
+	if c.Egress > 0 {
+		left := max(0, c.Egress-int64(egress))
+		h.Egress = &left
+	}
+	return h
+}
+
+// used is the share of the capacity to send that is taken; 0 where that is not
+// known.
+func used(egress float64, capacity int64) float64 {
+	if capacity <= 0 {
+		return 0
+	}
+	return min(1, egress/float64(capacity))
+}
+
+// score is round(100 · q · (0.7·h + 0.3·l)) with q the share of fresh streams
+// and h the part of the node that is free. l, the latency that probers see, is
+// theirs to lower: here it is 1.
+func score(fresh, streams int, used float64) int {
+	q := 1.0
+	if streams > 0 {
+		q = float64(fresh) / float64(streams)
+	}
+	return int(math.Round(100 * q * (0.7*(1-used) + 0.3)))
+}
+
+func state(draining bool, score int) State {
+	switch {
+	case draining:
+		return Draining
+	case score < healthyScore:
+		return Degraded
+	}
+	return Healthy
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package streamtoken
+
+const underRace = false

@@ -1,0 +1,7 @@
+//go:build race
+
+package streamtoken
+
+// underRace says that the race detector runs, under which the compiler keeps other
+// things on the heap.
+const underRace = true
