@@ -49,7 +49,7 @@ func (p *mediaParser) parse() error {
 		return err
 	}
 	for {
-		line, ok, err := p.lines.next()
+		line, ok, err := p.next()
 		if err != nil {
 			return err
 		}

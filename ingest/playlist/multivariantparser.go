@@ -30,7 +30,7 @@ func (p *multivariantParser) parse() error {
 		return err
 	}
 	for {
-		line, ok, err := p.lines.next()
+		line, ok, err := p.next()
 		if err != nil {
 			return err
 		}

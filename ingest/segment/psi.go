@@ -107,7 +107,7 @@ func packetize(dst []byte, pid uint16, section []byte) []byte {
 	rest := append([]byte{0}, section...) // pointer_field
 	for start := byte(0x40); len(rest) > 0; start = 0 {
 		n := min(len(rest), packetSize-4)
-		dst = append(dst, syncByte, start|byte(pid>>8), byte(pid), 0x10)
+		dst = append(dst, syncByte, start|byte(pid>>8), byte(pid&0xff), 0x10)
 		dst = append(dst, rest[:n]...)
 		for range packetSize - 4 - n {
 			dst = append(dst, 0xff)

@@ -193,16 +193,6 @@ func decode(t testing.TB, b []byte) string {
 	return string(msg)
 }
 
-func voids(pieces []cutPiece) map[int]VoidReason {
-	m := map[int]VoidReason{}
-	for _, p := range pieces {
-		if p.Void != "" {
-			m[p.Index] = p.Void
-		}
-	}
-	return m
-}
-
 func published(pieces []cutPiece) (ps []cutPiece) {
 	for _, p := range pieces {
 		if p.Void == "" {

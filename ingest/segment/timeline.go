@@ -243,10 +243,3 @@ func (t *Timeline) piece(index int) (start, ticks int64) {
 	}
 	return t.cuts[i].at, 0
 }
-
-// oldest returns the lowest index that the list still knows.
-func (t *Timeline) oldest() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.first
-}

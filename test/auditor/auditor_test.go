@@ -502,8 +502,10 @@ func TestAuditorExpectColdRestart(t *testing.T) {
 		want     []Rule
 	}{
 		{"declared, numbers above", func() *origin { return restarted(5000, 2) }, true, []Rule{}},
-		{"not declared", func() *origin { return restarted(5000, 2) }, false,
-			[]Rule{RuleMediaSequence, RuleRetention, RuleUnavailable, RuleWindow}},
+		{
+			"not declared", func() *origin { return restarted(5000, 2) }, false,
+			[]Rule{RuleMediaSequence, RuleRetention, RuleUnavailable, RuleWindow},
+		},
 		{"numbers below", func() *origin { return restarted(500, 2) }, true, []Rule{RuleRestart}},
 		{"numbers used again", func() *origin { return restarted(1020, 2) }, true, []Rule{RuleRenditions, RuleRestart}},
 		{"discontinuity number used again", func() *origin { return restarted(5000, 1) }, true, []Rule{RuleRestart}},

@@ -68,8 +68,10 @@ func (h *history) observe(m *playlist.Media, sent, received time.Time) news {
 		n.found = append(n.found, h.checkDiscontinuitySequence(m)...)
 		n.found = append(n.found, h.checkEntries(m)...)
 		if m.TargetDuration != h.media.TargetDuration {
-			n.found = append(n.found, finding{RuleTargetDuration, noMSN,
-				fmt.Sprintf("changed from %d to %d", h.media.TargetDuration, m.TargetDuration)})
+			n.found = append(n.found, finding{
+				RuleTargetDuration, noMSN,
+				fmt.Sprintf("changed from %d to %d", h.media.TargetDuration, m.TargetDuration),
+			})
 		}
 	}
 	for i, s := range list {

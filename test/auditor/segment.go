@@ -3,6 +3,7 @@ package auditor
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -224,7 +225,7 @@ func (b *reading) from(r io.Reader) error {
 	b.hash.Write(b.head[:n])
 	b.length = int64(n)
 	if err != nil {
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil // shorter than a packet: judged by startsWithPAT
 		}
 		return err

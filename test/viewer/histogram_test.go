@@ -13,8 +13,10 @@ func TestHistogram(t *testing.T) {
 		want    Latency
 	}{
 		{"nothing", func(h *histogram) {}, Latency{}},
-		{"one", func(h *histogram) { h.observe(3 * time.Millisecond) },
-			Latency{1, 3 * time.Millisecond, 3 * time.Millisecond, 3 * time.Millisecond, 3 * time.Millisecond}},
+		{
+			"one", func(h *histogram) { h.observe(3 * time.Millisecond) },
+			Latency{1, 3 * time.Millisecond, 3 * time.Millisecond, 3 * time.Millisecond, 3 * time.Millisecond},
+		},
 		{"negative, after a clock step", func(h *histogram) { h.observe(-time.Second) }, Latency{1, 0, 0, 0, 0}},
 		{"1 to 100 ms", func(h *histogram) {
 			for i := range 100 {

@@ -32,10 +32,12 @@ func TestRequestsKeepsItsRate(t *testing.T) {
 		reply   roundTrip
 		want    func(s *Stats) bool
 	}{
-		{"a fast server", 4, func(r *http.Request) (*http.Response, error) { return answer(r, 200), nil },
+		{
+			"a fast server", 4, func(r *http.Request) (*http.Response, error) { return answer(r, 200), nil },
 			func(s *Stats) bool {
 				return s.Requests == 1000 && s.Playlists.Count == 500 && s.Segments.Count == 500 && s.Dropped == 0
-			}},
+			},
+		},
 		{"a slow server with enough workers", 32, func(r *http.Request) (*http.Response, error) {
 			time.Sleep(200 * time.Millisecond)
 			return answer(r, 200), nil
@@ -51,10 +53,14 @@ func TestRequestsKeepsItsRate(t *testing.T) {
 		}, func(s *Stats) bool {
 			return s.Requests >= 190 && s.Requests <= 210 && s.Dropped >= 780 && s.Segments.P50 >= 150*time.Millisecond
 		}},
-		{"refusals", 4, func(r *http.Request) (*http.Response, error) { return answer(r, 429), nil },
-			func(s *Stats) bool { return s.Requests == 1000 && s.Status[429] == 1000 && s.Segments.Count == 0 }},
-		{"failures", 4, func(r *http.Request) (*http.Response, error) { return nil, errors.New("no route") },
-			func(s *Stats) bool { return s.Requests == 0 && s.Errors == 1000 }},
+		{
+			"refusals", 4, func(r *http.Request) (*http.Response, error) { return answer(r, 429), nil },
+			func(s *Stats) bool { return s.Requests == 1000 && s.Status[429] == 1000 && s.Segments.Count == 0 },
+		},
+		{
+			"failures", 4, func(r *http.Request) (*http.Response, error) { return nil, errors.New("no route") },
+			func(s *Stats) bool { return s.Requests == 0 && s.Errors == 1000 },
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
