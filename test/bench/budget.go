@@ -46,6 +46,7 @@ var promises = []struct {
 	{"playlist", "nginx", 2.6},
 	{"playlist", "file_server", 0.5},
 	{"segment", "nginx", 0.9},
+	{"segment", nginxCopying, 0.9},
 	{"segment over TLS", "nginx", 0.8},
 }
 

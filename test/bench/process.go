@@ -52,7 +52,7 @@ func (s *server) stop() {
 // work is the same whoever serves it.
 func (s *server) processes() []int {
 	pids := []int{s.cmd.Process.Pid}
-	if s.name != "nginx" {
+	if !strings.HasPrefix(s.name, "nginx") {
 		return pids
 	}
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pids[0], pids[0]))

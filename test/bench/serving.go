@@ -44,6 +44,7 @@ var tasks = []task{
 type stand struct {
 	dir                string
 	edge, nginx, caddy *server
+	copying            *server           // nginx again, without sendfile
 	plain, tls         map[string]string // server → address
 	playlist, segment  string            // the edge's paths
 	sizes              [2]int            // of playlist and segment
@@ -77,7 +78,7 @@ func (r *results) sideBySide(ctx context.Context, edge string) error {
 			return fmt.Errorf("measuring %s: %w", t.name, err)
 		}
 		for _, row := range rows {
-			fmt.Printf("  %-17s %-12s %8.1f µs   edge/it %.2f\n", row.Task, row.Server, row.Micros, row.Ratio)
+			fmt.Printf("  %-17s %-15s %8.1f µs   edge/it %.2f\n", row.Task, row.Server, row.Micros, row.Ratio)
 		}
 		r.Serving = append(r.Serving, rows...)
 	}
@@ -88,7 +89,7 @@ func (r *results) sideBySide(ctx context.Context, edge string) error {
 func (s *stand) measure(ctx context.Context, t task, rounds int) ([]serving, error) {
 	servers := []*server{s.edge, s.caddy}
 	if s.nginx != nil {
-		servers = append(servers, s.nginx)
+		servers = append(servers, s.nginx, s.copying)
 	}
 	rows := make([]serving, len(servers))
 	for round := range rounds + 1 {
@@ -161,7 +162,7 @@ func (s *stand) load(srv *server, t task) (load, error) {
 			path, l.size = newest.path, newest.size
 		}
 		l.path = path
-	case s.nginx:
+	case s.nginx, s.copying:
 		expires := time.Now().Add(time.Hour).Unix()
 		sum := md5.Sum([]byte(fmt.Sprintf("%d/live/%s %s", expires, file, s.key)))
 		l.path = fmt.Sprintf("/live/%s?md5=%s&expires=%d", file, base64.RawURLEncoding.EncodeToString(sum[:]), expires)

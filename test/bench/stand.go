@@ -261,17 +261,20 @@ func (s *stand) startNginx() error {
 	if err != nil {
 		return err
 	}
+	copyPlain, copySecure, err := s.ports(nginxCopying)
+	if err != nil {
+		return err
+	}
 	config, err := write(s.dir, "nginx.conf", fmt.Sprintf(`
 daemon off;
 worker_processes 1;
 pid %[1]s/nginx.pid;
 error_log %[1]s/nginx-error.log;
-%[6]s
+%[5]s
 events { worker_connections 1024; }
 http {
 	types { application/vnd.apple.mpegurl m3u8; video/mp2t ts; }
 	access_log off;
-	sendfile on;
 	tcp_nopush on;
 	keepalive_requests 100000000;
 	client_body_temp_path %[1]s/nginx-body;
@@ -279,30 +282,46 @@ http {
 	fastcgi_temp_path %[1]s/nginx-fastcgi;
 	uwsgi_temp_path %[1]s/nginx-uwsgi;
 	scgi_temp_path %[1]s/nginx-scgi;
+	ssl_certificate %[1]s/cert.pem;
+	ssl_certificate_key %[1]s/key.pem;
+	ssl_protocols TLSv1.3;
+	root %[4]s;
 	server {
 		listen 127.0.0.1:%[2]d;
 		listen 127.0.0.1:%[3]d ssl;
-		ssl_certificate %[1]s/cert.pem;
-		ssl_certificate_key %[1]s/key.pem;
-		ssl_protocols TLSv1.3;
-		root %[4]s;
-		location /live/ {
-			secure_link $arg_md5,$arg_expires;
-			secure_link_md5 "$secure_link_expires$uri %[5]s";
-			if ($secure_link = "") { return 403; }
-			if ($secure_link = "0") { return 410; }
-		}
+		sendfile on;
+		include %[1]s/guarded.conf;
+	}
+	server {
+		listen 127.0.0.1:%[6]d;
+		listen 127.0.0.1:%[7]d ssl;
+		sendfile off;
+		include %[1]s/guarded.conf;
 	}
 }
-`, s.dir, plain, secure, filepath.Join(s.dir, "www"), s.key, workerUser()))
+`, s.dir, plain, secure, filepath.Join(s.dir, "www"), workerUser(), copyPlain, copySecure))
 	if err != nil {
+		return err
+	}
+	if _, err := write(s.dir, "guarded.conf", fmt.Sprintf(`location /live/ {
+	secure_link $arg_md5,$arg_expires;
+	secure_link_md5 "$secure_link_expires$uri %s";
+	if ($secure_link = "") { return 403; }
+	if ($secure_link = "0") { return 410; }
+}
+`, s.key)); err != nil {
 		return err
 	}
 	if s.nginx, err = startServer("nginx", s.dir, program, "-c", config, "-p", s.dir); err != nil {
 		return err
 	}
+	s.copying = &server{name: nginxCopying, cmd: s.nginx.cmd, log: s.nginx.log}
 	return nil
 }
+
+// nginxCopying is nginx with its default, sendfile off: over plain HTTP it then
+// copies a file's bytes into the socket, as everybody must over TLS.
+const nginxCopying = "nginx, copying"
 
 // workerUser keeps the workers readable for root's temporary folder.
 func workerUser() string {
