@@ -33,7 +33,7 @@ test-unit: ## tests of single packages, with the race detector
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v '/headrace/test/')
 	$(GO) test -run 'Alloc' ./controlapi/token ./caddymodule/... # counts that the race detector disturbs
 
-test-system: build ## tests of the built edge with real players and faults
+test-system: build $(BIN)/xcaddy ## tests of the built edge with real players and faults
 	@test/need.sh ffmpeg ffprobe curl mpv cvlc gst-launch-1.0 chromium node npm nginx strace
 	$(GO) test -p 1 -parallel 8 -timeout 45m ./test/...
 
