@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -47,6 +48,9 @@ type Host struct {
 	// started holds the generations that run, newest last: one, or two while
 	// Caddy changes over.
 	started []*generation
+	// memory is the goroutine that governs it, endMemory ends it.
+	memory    sync.WaitGroup
+	endMemory context.CancelFunc
 }
 
 func newHost() *Host {
@@ -156,6 +160,9 @@ func (h *Host) open(g *generation) error {
 		return fmt.Errorf("starting edge %q: %w", g.node.ID, err)
 	}
 	h.engine.Store(e)
+	ctx, cancel := context.WithCancel(context.Background())
+	h.endMemory = cancel
+	h.memory.Go(func() { governMemory(ctx) })
 	return nil
 }
 
@@ -209,6 +216,8 @@ func (h *Host) close() {
 	h.inForce.Store(nil)
 	if e != nil {
 		e.Close()
+		h.endMemory()
+		h.memory.Wait()
 	}
 }
 

@@ -2,8 +2,6 @@
 package main
 
 import (
-	"os"
-
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
@@ -27,17 +25,10 @@ Caddy's own commands and documentation apply: https://caddyserver.com/docs/`
 // commit is what the program was built from; the Makefile sets it.
 var commit string
 
-// memoryShare is the part of the machine's memory, or of the container's, that
-// Go's runtime may take before it collects harder. Caddy would take nine tenths,
-// as if it were alone: here FFmpeg runs beside it, and the segments lie outside
-// of Go's heap.
-const memoryShare = "0.25"
-
 func init() {
 	caddy.CustomBinaryName = "edge"
 	caddy.CustomLongDescription = description
 	caddy.CustomVersion = version() + ", caddy" // Caddy writes its own behind it
-	shareMemory()
 }
 
 // version is ours: the release, and the commit where it is known.
@@ -46,17 +37,6 @@ func version() string {
 		return "edge " + edge.Version()
 	}
 	return "edge " + edge.Version() + " (" + commit + ")"
-}
-
-// shareMemory sets the share that Caddy asks the environment for. An operator's
-// own choice, in either variable, wins.
-func shareMemory() {
-	for _, name := range []string{"GOMEMLIMIT", "AUTOMEMLIMIT"} {
-		if os.Getenv(name) != "" {
-			return
-		}
-	}
-	_ = os.Setenv("AUTOMEMLIMIT", memoryShare) // the name is good, so it cannot fail
 }
 
 func main() { caddycmd.Main() }

@@ -1,33 +1,11 @@
 package main
 
 import (
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 )
-
-func TestShareMemory(t *testing.T) {
-	for _, tt := range []struct {
-		name, limit, share string
-		want               string // AUTOMEMLIMIT afterwards
-	}{
-		{"nothing set", "", "", memoryShare},
-		{"a limit of the operator's", "2GiB", "", ""},
-		{"a share of the operator's", "", "0.5", "0.5"},
-		{"switched off", "", "off", "off"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Setenv("GOMEMLIMIT", tt.limit)
-			t.Setenv("AUTOMEMLIMIT", tt.share)
-			shareMemory()
-			if got := os.Getenv("AUTOMEMLIMIT"); got != tt.want {
-				t.Errorf("got AUTOMEMLIMIT %q, want %q", got, tt.want)
-			}
-		})
-	}
-}
 
 func TestName(t *testing.T) {
 	if caddy.CustomBinaryName != "edge" {
