@@ -15,7 +15,7 @@ import (
 // never comes near the first and collects as rarely as ever.
 const (
 	leastMemory      = 70e6
-	memoryShare      = 140 // percent
+	memoryShare      = 125  // percent
 	memoryPerProcess = 10e6 // what the runtime needs for itself
 	governInterval   = time.Second
 )

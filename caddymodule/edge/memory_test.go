@@ -15,8 +15,8 @@ func TestMemoryLimit(t *testing.T) {
 		want         int64
 	}{
 		{"an edge without viewers", 5e6, 1e6, 70e6},
-		{"2,000 viewers", 21e6, 26e6, 75.8e6},
-		{"10,000 viewers", 85e6, 130e6, 311e6},
+		{"2,000 viewers", 21e6, 31e6, 75e6},
+		{"10,000 viewers", 85e6, 131e6, 280e6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := memoryLimit(tt.live, tt.stacks); got != tt.want {
