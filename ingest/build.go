@@ -2,9 +2,12 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"sync"
 	"time"
 
 	"github.com/headrace/headrace/ingest/ffmpeg"
@@ -13,26 +16,75 @@ import (
 // detectTimeout bounds each question to FFmpeg at start-up.
 const detectTimeout = 10 * time.Second
 
-// detect finds the FFmpeg program and asks what it is and can do.
-func detect(program string) (path string, build ffmpeg.Build, err error) {
+// locate finds the FFmpeg program.
+func locate(program string) (path string, err error) {
 	if program == "" {
 		program = "ffmpeg"
 	}
 	path, err = exec.LookPath(program)
 	if err != nil {
-		return "", ffmpeg.Build{}, fmt.Errorf("finding FFmpeg: %w; install it (apt-get install ffmpeg) or name its path with the ffmpeg option", err)
+		return "", fmt.Errorf("finding FFmpeg: %w; install it (apt-get install ffmpeg) or name its path with the ffmpeg option", err)
 	}
-	var answers [3]string
-	for i, question := range []string{"-version", "-encoders", "-filters"} {
-		if answers[i], err = ask(path, question); err != nil {
-			return path, ffmpeg.Build{}, fmt.Errorf("asking %s for %s: %w", path, question, err)
-		}
-	}
-	build, err = ffmpeg.ParseBuild(answers[0], answers[1], answers[2])
+	return path, nil
+}
+
+// detected is what FFmpeg once answered, and of which file that is true.
+type detected struct {
+	Path     string    `json:"path"`
+	Size     int64     `json:"size"`
+	Modified time.Time `json:"modified"`
+	Answers  [3]string `json:"answers"` // version, encoders, filters
+}
+
+// questions are what FFmpeg is asked at start-up.
+var questions = [3]string{"-version", "-encoders", "-filters"}
+
+// detect asks FFmpeg what it is and can do, or remembers: starting it three times
+// takes a good part of the time that a restarted edge has. memory is the file that
+// holds the answers; it only saves time, so that failing to use it is no error.
+func detect(path, memory string) (ffmpeg.Build, error) {
+	info, err := os.Stat(path)
 	if err != nil {
-		return path, build, fmt.Errorf("checking %s: %w", path, err)
+		return ffmpeg.Build{}, fmt.Errorf("looking at FFmpeg: %w", err)
 	}
-	return path, build, nil
+	d := detected{Path: path, Size: info.Size(), Modified: info.ModTime().UTC()}
+	if old, ok := remembered(memory); ok && old.Path == d.Path && old.Size == d.Size && old.Modified.Equal(d.Modified) {
+		d = old
+	} else if d.Answers, err = askAll(path); err != nil {
+		return ffmpeg.Build{}, err
+	}
+	build, err := ffmpeg.ParseBuild(d.Answers[0], d.Answers[1], d.Answers[2])
+	if err != nil {
+		return build, fmt.Errorf("checking %s: %w", path, err)
+	}
+	if body, err := json.Marshal(d); err == nil {
+		_ = os.WriteFile(memory, body, 0o600)
+	}
+	return build, nil
+}
+
+func remembered(memory string) (d detected, ok bool) {
+	body, err := os.ReadFile(memory)
+	if err != nil {
+		return d, false
+	}
+	err = json.Unmarshal(body, &d)
+	return d, err == nil
+}
+
+// askAll asks all questions at once.
+func askAll(path string) (answers [3]string, err error) {
+	var all sync.WaitGroup
+	var failed [3]error
+	for i, question := range questions {
+		all.Go(func() {
+			if answers[i], failed[i] = ask(path, question); failed[i] != nil {
+				failed[i] = fmt.Errorf("asking %s for %s: %w", path, question, failed[i])
+			}
+		})
+	}
+	all.Wait()
+	return answers, errors.Join(failed[:]...)
 }
 
 func ask(path, question string) (string, error) {

@@ -91,12 +91,17 @@ type Engine struct {
 // FFmpeg what it can do. Every error says what is wrong and what mends it.
 func New(o Options) (*Engine, error) {
 	o = o.withDefaults()
-	path, build, err := detect(o.FFmpeg)
+	path, err := locate(o.FFmpeg)
 	if err != nil {
 		return nil, err
 	}
 	state, err := openState(o.StateDir)
 	if err != nil {
+		return nil, err
+	}
+	build, err := detect(path, state.detected())
+	if err != nil {
+		_ = state.close()
 		return nil, err
 	}
 	orphans, err := process.ReapOrphans(state.children())

@@ -371,6 +371,24 @@ func TestFFmpegIsNamedAtStart(t *testing.T) {
 			}
 		})
 	}
+	t.Run("asked again when the program is another", func(t *testing.T) {
+		dir, path := t.TempDir(), fake(t, `echo "ffmpeg version 7.1 Copyright"`)
+		for _, version := range []string{"7.1", "7.1", "8.0"} {
+			if version == "8.0" {
+				if err := os.WriteFile(path, []byte("#!/bin/sh\necho 'ffmpeg version 8.0 Copyright, another'\n"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e, err := New(Options{StateDir: dir, FFmpeg: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := e.FFmpegVersion(); got != version {
+				t.Errorf("got version %s, want %s", got, version)
+			}
+			e.Close()
+		}
+	})
 	t.Run("without an encoder", func(t *testing.T) {
 		e, err := New(Options{StateDir: t.TempDir(), FFmpeg: fake(t, `echo "ffmpeg version 7.1 Copyright"`)})
 		if err != nil {

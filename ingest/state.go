@@ -51,6 +51,7 @@ func openState(path string) (*stateFolder, error) {
 
 func (s *stateFolder) numbers() string  { return filepath.Join(s.path, "numbers") }
 func (s *stateFolder) lists() string    { return filepath.Join(s.path, "lists") }
+func (s *stateFolder) detected() string { return filepath.Join(s.path, "ffmpeg.json") }
 func (s *stateFolder) children() string { return filepath.Join(s.path, "children") }
 
 // close gives the lock up with the file.

@@ -21,6 +21,10 @@ import (
 // sessionLimit bounds the session table.
 const sessionLimit = 200_000
 
+// childGrace is what an FFmpeg has to end by itself: it does within 20 ms, and an
+// exit of the edge, after Caddy's grace period of 10 s, must be over in 12 s.
+const childGrace = 1500 * time.Millisecond
+
 // hosts holds the one Host of the process while a configuration uses it.
 var hosts = caddy.NewUsagePool()
 
@@ -39,6 +43,7 @@ type Host struct {
 	logs       *currentLog
 	egress     meter
 
+	opened   chan struct{} // closed once a configuration is in force
 	engine   atomic.Pointer[ingest.Engine]
 	inForce  atomic.Pointer[generation]
 	draining atomic.Bool
@@ -55,6 +60,7 @@ type Host struct {
 
 func newHost() *Host {
 	h := &Host{
+		opened:   make(chan struct{}),
 		counters: newCounters(),
 		sessions: session.NewTable(sessionLimit),
 		logs:     newCurrentLog(),
@@ -87,6 +93,22 @@ func (h *Host) Verifier() *token.Verifier {
 		return g.verifier
 	}
 	return nil
+}
+
+// Await waits until a configuration is in force, ctx is done or the limit has
+// passed. Caddy may open its ports before the edge has started: a viewer who comes
+// in between waits, instead of being sent away.
+func (h *Host) Await(ctx context.Context, limit time.Duration) {
+	if h.inForce.Load() != nil {
+		return
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-h.opened:
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // Document tells the edge what to do, here without the secrets of its keys; nil
@@ -130,7 +152,7 @@ func (h *Host) SetDraining(on bool) { h.draining.Store(on) }
 func (h *Host) start(g *generation) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.started) == 0 {
+	if h.engine.Load() == nil {
 		if err := h.open(g); err != nil {
 			return err
 		}
@@ -155,6 +177,7 @@ func (h *Host) open(g *generation) error {
 		Logger:          zap.New(h.logs).Named(string(App{}.CaddyModule().ID)),
 		Metrics:         h.counters,
 		Viewers:         h.sessions.Viewers,
+		Grace:           childGrace,
 	})
 	if err != nil {
 		return fmt.Errorf("starting edge %q: %w", g.node.ID, err)
@@ -180,15 +203,21 @@ func (h *Host) change(g *generation) error {
 	}
 	h.logs.use(g.logger)
 	h.inForce.Store(g)
+	select {
+	case <-h.opened:
+	default:
+		close(h.opened)
+	}
 	g.logger.Info("configuration is in force", zap.String("edge_id", g.node.ID), zap.Int("streams", len(g.specs)), zap.Int("keys", len(g.document.Keys)))
 	return nil
 }
 
 // stop takes a generation away. After a reload that is the older one, and
 // nothing changes. If it is the newest, another app of its configuration failed
-// to start, and the generation before is put in force again. With the last one
-// the engine closes: Caddy exits, or its configuration has no edge any more. A
-// generation that does not run is none of these.
+// to start, and the generation before is put in force again. After the last one
+// all goes on until the Host is destroyed: Caddy stops its apps one by one, and
+// requests that the server is still finishing want their segments. A generation
+// that does not run is none of these.
 func (h *Host) stop(g *generation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -197,11 +226,7 @@ func (h *Host) stop(g *generation) {
 		return
 	}
 	h.started = slices.Delete(h.started, i, i+1)
-	if len(h.started) == 0 {
-		h.close()
-		return
-	}
-	if i < len(h.started) {
+	if i < len(h.started) || i == 0 {
 		return
 	}
 	if err := h.change(h.started[i-1]); err != nil {

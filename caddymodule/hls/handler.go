@@ -128,7 +128,7 @@ func (h *Handler) Validate() error {
 // error, because Caddy would log it together with the token.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !streamtoken.Guards(r.URL.Path) {
-		return next.ServeHTTP(w, r)
+		return pass(w, r, next)
 	}
 	streamtoken.Unlog(r.Context())
 	a := newAnswer(w, r)
@@ -136,6 +136,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	h.host.Counters().Request(a.kind(), a.status, a.counted())
 	h.log.write(a) //nolint:contextcheck // the same
 	return nil
+}
+
+// pass hands on what is not under /live/. If it holds a token all the same, in a
+// place where none belongs, neither the access log nor the log of errors gets it.
+func pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !streamtoken.Holds(r.RequestURI) {
+		return next.ServeHTTP(w, r)
+	}
+	streamtoken.Unlog(r.Context())
+	err := next.ServeHTTP(w, r)
+	if failed := (caddyhttp.HandlerError{}); errors.As(err, &failed) {
+		w.WriteHeader(failed.StatusCode)
+		return nil
+	}
+	return err
 }
 
 // serve answers a request below /live/.

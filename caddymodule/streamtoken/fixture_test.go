@@ -31,10 +31,12 @@ type fakeHost struct {
 	counters *edge.Counters
 }
 
-func (h *fakeHost) Engine() *ingest.Engine    { return nil }
-func (h *fakeHost) Verifier() *token.Verifier { return h.verifier }
-func (h *fakeHost) Sessions() *session.Table  { return h.sessions }
-func (h *fakeHost) Counters() *edge.Counters  { return h.counters }
+func (h *fakeHost) Engine() *ingest.Engine               { return nil }
+func (h *fakeHost) Verifier() *token.Verifier            { return h.verifier }
+func (h *fakeHost) Await(context.Context, time.Duration) {}
+
+func (h *fakeHost) Sessions() *session.Table { return h.sessions }
+func (h *fakeHost) Counters() *edge.Counters { return h.counters }
 
 // newMatcher returns a matcher of an edge where r1 may show news and sport, and
 // other edges may relay news; ann's friend eve is denied.

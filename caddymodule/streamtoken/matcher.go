@@ -1,6 +1,7 @@
 package streamtoken
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -65,8 +66,13 @@ type Matcher struct {
 	logger *zap.Logger
 }
 
+// startLimit is how long a request waits for an edge that is starting: three target
+// durations of the default.
+const startLimit = 12 * time.Second
+
 // host is what the matcher needs of edge.Host.
 type host interface {
+	Await(ctx context.Context, limit time.Duration)
 	Engine() *ingest.Engine
 	Verifier() *token.Verifier
 	Sessions() *session.Table
@@ -118,6 +124,9 @@ func (m *Matcher) MatchWithError(r *http.Request) (bool, error) {
 	}
 	unlog(vars)
 	delete(vars, grantVar) // of a path that was rewritten since
+	if m.host.Verifier() == nil {
+		m.host.Await(r.Context(), startLimit)
+	}
 	if m.host.Verifier() == nil {
 		vars[refusalVar] = unready{}
 		return false, nil

@@ -30,6 +30,28 @@ func Guards(p string) bool {
 	return strings.HasPrefix(path.Clean("/"+strings.ReplaceAll(p, `\`, "/"))+"/", Prefix)
 }
 
+// Holds reports whether a request target has what looks like the end of a token, a
+// colon, also an escaped one, and a signature: it may be one in a wrong place.
+func Holds(target string) bool {
+	run := 0
+	for i := len(target) - 1; i >= 0; i-- {
+		c := target[i]
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' {
+			run++
+			continue
+		}
+		// Of an escaped colon, "%3A", the two digits are part of the run.
+		if run >= signatureDigits && (c == ':' || c == '%' && run >= signatureDigits+2) {
+			return true
+		}
+		run = 0
+	}
+	return false
+}
+
+// signatureDigits is the length of a token's signature.
+const signatureDigits = 64
+
 // target is what a path asks for. Its strings are slices of the path.
 type target struct {
 	token     string

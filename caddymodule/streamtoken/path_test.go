@@ -2,6 +2,7 @@ package streamtoken
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/headrace/headrace/caddymodule/edge"
@@ -100,6 +101,28 @@ func TestGuards(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if got := Guards(c.path); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestHolds(t *testing.T) {
+	signature := strings.Repeat("0123456789abcdef", 4)
+	for _, tt := range []struct {
+		name, target string
+		want         bool
+	}{
+		{"a token in a wrong place", "/..;/live/501:1893459600:" + signature + "/x", true},
+		{"with its colons escaped", "/x/501%3A1893459600%3A" + signature, true},
+		{"escaped twice", "/x/501%253A1893459600%253A" + signature, true},
+		{"a query", "/x?token=501:1893459600:" + signature, true},
+		{"an asset with a hash for a name", "/assets/" + signature + ".js", false},
+		{"a short hash behind a colon", "/x:" + signature[:40], false},
+		{"nothing", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Holds(tt.target); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
 	}
