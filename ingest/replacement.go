@@ -107,7 +107,7 @@ func (s *Stream) replaceLate(now time.Time) {
 	}
 	if b := s.beside; b != nil && s.replacement == nil && b.child.Load() != nil {
 		started := b.child.Load().Exit().Started
-		if reason := newWatchdog(s.spec).verdict(now, b.vitals(started)); reason != ReasonNone {
+		if reason := newWatchdog(s.spec).verdict(now, b.vitals(now, started)); reason != ReasonNone {
 			b.stop(reason, true)
 		}
 	}

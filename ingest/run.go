@@ -64,6 +64,10 @@ type run struct {
 	done    chan struct{} // closed when the child is reaped and every reader has ended
 	cutters []*segment.Cutter
 
+	// Of the stream's goroutine: when its output last waited for a keyframe, and when
+	// sound and picture were last together.
+	waited, together time.Time
+
 	child  atomic.Pointer[process.Child]
 	speed  atomic.Uint64 // ×1000
 	queued atomic.Int32  // whole sets that nobody has listed or dropped yet
@@ -395,20 +399,32 @@ func (r *run) end() (reason Reason, delivered bool, startErr error) {
 	return r.ended, r.whole >= 2, r.startErr
 }
 
-// vitals are the signs of life of its output.
-func (r *run) vitals(started time.Time) vitals {
-	v := vitals{started: started}
+// vitals are the signs of life of its output, which began at a time. Only the
+// stream's goroutine asks.
+func (r *run) vitals(now, began time.Time) vitals {
+	v := vitals{started: began}
+	waits, apart := false, false
 	for i, c := range r.cutters {
 		p := c.Progress()
 		if i == 0 {
 			v.lastByte, v.lastAdvance, v.lastPiece = p.LastByte, p.LastAdvance, p.LastPiece
-			v.drift = drift(p)
 		}
 		v.lastByte = earlier(v.lastByte, p.LastByte)
 		v.lastAdvance = earlier(v.lastAdvance, p.LastAdvance)
 		v.lastPiece = earlier(v.lastPiece, p.LastPiece)
-		v.waitsForKeyframe = v.waitsForKeyframe || p.Waiting
+		waits = waits || p.Waiting
+		apart = apart || drift(p) > driftLimit || drift(p) < -driftLimit
 	}
+	if !apart {
+		r.together = now
+	}
+	v.apart = now.Sub(later(r.together, began))
+	if waits {
+		r.waited = now
+		v.blind = max(now.Sub(later(v.lastPiece, began)), 1)
+	}
+	// Segments and pictures can be late only once there is a keyframe to begin with.
+	v.lastPiece, v.lastAdvance = later(v.lastPiece, r.waited), later(v.lastAdvance, r.waited)
 	return v
 }
 

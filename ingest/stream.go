@@ -46,7 +46,6 @@ type Stream struct {
 	queue       []set        // sets that wait for their time, all of the current configuration
 	pace        pacer
 	began       time.Time // when the current run's child was seen alive
-	waited      time.Time // when its output was last without a keyframe to begin a segment with
 }
 
 func newStream(host *childHost, spec *StreamSpec) (*Stream, error) {
@@ -216,7 +215,7 @@ func (s *Stream) bury(now time.Time) {
 func (s *Stream) running(r *run) {
 	s.current = r
 	s.visible.Store(r)
-	s.began, s.waited = time.Time{}, time.Time{}
+	s.began = time.Time{}
 }
 
 func (s *Stream) logEnd(r *run, reason Reason, delivered bool, startErr error, backoff time.Duration) {
@@ -255,15 +254,10 @@ func (s *Stream) watch(now time.Time) {
 	if s.current.queued.Load() >= backlog {
 		return // its pipes are left unread on purpose
 	}
-	v := s.current.vitals(s.began)
-	if v.waitsForKeyframe && !v.lastByte.IsZero() && now.Sub(later(v.lastPiece, s.began)) > s.TargetDuration() {
+	v := s.current.vitals(now, s.began)
+	if v.blind > s.TargetDuration() && !v.lastByte.IsZero() {
 		s.setState(StateNoKeyframe, ReasonNoKeyframe)
 	}
-	if v.waitsForKeyframe {
-		s.waited = now
-	}
-	// A segment can be late only once there is a keyframe to begin it with.
-	v.lastPiece = later(v.lastPiece, s.waited)
 	if reason := newWatchdog(s.spec).verdict(now, v); reason != ReasonNone {
 		s.current.stop(reason, true)
 	}

@@ -11,14 +11,18 @@ import "time"
 //	bytes came and stopped for max(3 s, 1.5 × T)                  | stalled
 //	bytes come, timestamps stand still as long                    | frozen
 //	timestamps move, no segment for 2.5 × (T + longest GOP)       | no_segment
-//	sound and picture more than 10 s apart                        | av_drift
+//	no keyframe to begin a segment with for 20 s or 5 × as long   | no_keyframe
+//	sound and picture more than 10 s apart, as long as silence    | av_drift
 //
-// A stream without keyframes is not ended: another start would not give it any.
+// A stream that waits for a keyframe is given time: another start would hardly give
+// it one sooner. It is started anew at last, because a source that went over to
+// another codec shows the same sign, and that a start does mend.
 type watchdog struct {
-	start, silence, cadence time.Duration
+	start, silence, cadence, blind time.Duration
 }
 
-// driftLimit is how far sound and picture may be apart.
+// driftLimit is how far sound and picture may be apart: for a while after a jump of
+// the timestamps, they may be further.
 const driftLimit = 10 * time.Second
 
 func newWatchdog(spec *StreamSpec) watchdog {
@@ -26,6 +30,7 @@ func newWatchdog(spec *StreamSpec) watchdog {
 		start:   15 * time.Second,
 		silence: max(3*time.Second, spec.SegmentDuration*3/2),
 		cadence: (spec.SegmentDuration + spec.LongestGOP) * 5 / 2,
+		blind:   max(20*time.Second, (spec.SegmentDuration+spec.LongestGOP)*5),
 	}
 }
 
@@ -33,8 +38,11 @@ func newWatchdog(spec *StreamSpec) watchdog {
 // the worst of each. Zero times mean: never.
 type vitals struct {
 	started, lastByte, lastAdvance, lastPiece time.Time
-	waitsForKeyframe                          bool
-	drift                                     time.Duration
+	// blind is how long it has been waiting for a keyframe to begin a segment with; 0:
+	// it does not.
+	blind time.Duration
+	// apart is how long sound and picture have been too far apart.
+	apart time.Duration
 }
 
 // verdict is the reason to end the child, or ReasonNone.
@@ -48,11 +56,15 @@ func (w watchdog) verdict(now time.Time, v vitals) Reason {
 		return ReasonNone
 	case since(v.lastByte) > w.silence:
 		return ReasonStalled
+	case v.blind > w.blind:
+		return ReasonNoKeyframe
+	case v.blind > 0:
+		return ReasonNone // a copy leaves out the picture until its first keyframe
 	case since(v.lastAdvance) > w.silence:
 		return ReasonFrozen
-	case !v.waitsForKeyframe && since(v.lastPiece) > w.cadence:
+	case since(v.lastPiece) > w.cadence:
 		return ReasonNoSegment
-	case v.drift > driftLimit || v.drift < -driftLimit:
+	case v.apart > w.silence:
 		return ReasonDrift
 	}
 	return ReasonNone

@@ -168,7 +168,9 @@ func (s Source) Input(p Place) ffmpeg.Input {
 func (s Source) options() []string {
 	switch {
 	case s.kind == HTTP && s.isPlaylist():
-		return []string{"-f", "hls", "-http_persistent", "0", "-max_reload", "10", "-m3u8_hold_counters", "30"}
+		// -re: an HLS source comes in bursts of whole files, which would look like a
+		// stall between two of them.
+		return []string{"-re", "-f", "hls", "-http_persistent", "0", "-max_reload", "10", "-m3u8_hold_counters", "30"}
 	case s.kind == HTTP:
 		return nil
 	case s.kind == UDP:
