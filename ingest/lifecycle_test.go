@@ -268,14 +268,14 @@ func TestNoKeyframe(t *testing.T) {
 
 func TestNumbersSurviveTheEdge(t *testing.T) {
 	dir := t.TempDir()
-	numbers, _, _, known, err := openNumbers(filepath.Join(dir, "numbers"), "a")
+	numbers, _, known, err := openNumbers(filepath.Join(dir, "numbers"), "a")
 	if err != nil || known {
 		t.Fatalf("got known %v, %v, want a new stream", known, err)
 	}
 	// As if its clock had been ahead: the clock alone would go back.
 	ahead := time.Now().Unix() + 10_000
 	for i := range int64(3) {
-		if err := numbers.store(ahead+i, 7+i); err != nil {
+		if err := numbers.store(highest{ahead + i, 7 + i, time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -295,12 +295,12 @@ func TestNumbersSurviveTheEdge(t *testing.T) {
 
 func TestTornNumbersFallBackToTheRecordBefore(t *testing.T) {
 	dir := t.TempDir()
-	n, _, _, _, err := openNumbers(dir, "a")
+	n, _, _, err := openNumbers(dir, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range int64(5) {
-		if err := n.store(100+i, i); err != nil {
+		if err := n.store(highest{100 + i, i, time.UnixMilli(1000 * i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -310,9 +310,9 @@ func TestTornNumbersFallBackToTheRecordBefore(t *testing.T) {
 	if err := n.close(); err != nil {
 		t.Fatal(err)
 	}
-	n, msn, discontinuity, known, err := openNumbers(dir, "a")
-	if err != nil || !known || msn != 103 || discontinuity != 3 {
-		t.Errorf("got %d, %d, %v, %v, want 103 and 3", msn, discontinuity, known, err)
+	n, was, known, err := openNumbers(dir, "a")
+	if err != nil || !known || was.msn != 103 || was.discontinuity != 3 || was.end.UnixMilli() != 3000 {
+		t.Errorf("got %+v, %v, %v, want 103, 3 and 3 s", was, known, err)
 	}
 	if err := n.close(); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // numbers remembers a stream's highest media sequence number and discontinuity
@@ -22,49 +23,62 @@ type numbers struct {
 	turn int64
 }
 
-// record is MSN, discontinuity sequence, turn, CRC-32 of these.
-const recordSize = 8 + 8 + 8 + 4
+// highest is what is remembered of a stream's newest segment.
+type highest struct {
+	msn, discontinuity int64
+	end                time.Time // where it ends, by its PROGRAM-DATE-TIME
+}
+
+// record is MSN, discontinuity sequence, end in ms of UNIX time, turn; then the
+// CRC-32 of these.
+const (
+	recordFields = 4
+	recordSize   = recordFields*8 + 4
+)
 
 // openNumbers opens or makes the file of one stream and gives what it remembers;
 // known is false for a stream that never numbered anything here.
-func openNumbers(dir, stream string) (n *numbers, msn, discontinuity int64, known bool, err error) {
+func openNumbers(dir, stream string) (n *numbers, was highest, known bool, err error) {
 	if err = os.MkdirAll(dir, 0o700); err != nil {
-		return nil, 0, 0, false, fmt.Errorf("making the folder of stream numbers: %w", err)
+		return nil, was, false, fmt.Errorf("making the folder of stream numbers: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, stream), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, 0, 0, false, fmt.Errorf("opening the numbers of stream %q: %w", stream, err)
+		return nil, was, false, fmt.Errorf("opening the numbers of stream %q: %w", stream, err)
 	}
 	n = &numbers{file: f}
 	for slot := range int64(2) {
-		m, d, turn, ok := readRecord(f, slot)
-		if ok && turn >= n.turn {
-			msn, discontinuity, known, n.turn = m, d, true, turn
+		fields, ok := readRecord(f, slot)
+		if turn := fields[3]; ok && turn >= n.turn {
+			was = highest{msn: fields[0], discontinuity: fields[1], end: time.UnixMilli(fields[2]).UTC()}
+			known, n.turn = true, turn
 		}
 	}
-	return n, msn, discontinuity, known, nil
+	return n, was, known, nil
 }
 
-func readRecord(r io.ReaderAt, slot int64) (msn, discontinuity, turn int64, ok bool) {
+func readRecord(r io.ReaderAt, slot int64) (fields [recordFields]int64, ok bool) {
 	var b [recordSize]byte
 	if _, err := r.ReadAt(b[:], slot*recordSize); err != nil {
-		return 0, 0, 0, false
+		return fields, false
 	}
-	if binary.BigEndian.Uint32(b[24:]) != crc32.ChecksumIEEE(b[:24]) {
-		return 0, 0, 0, false
+	if binary.BigEndian.Uint32(b[recordFields*8:]) != crc32.ChecksumIEEE(b[:recordFields*8]) {
+		return fields, false
 	}
-	//nolint:gosec // what this program wrote from an int64
-	return int64(binary.BigEndian.Uint64(b[0:])), int64(binary.BigEndian.Uint64(b[8:])), int64(binary.BigEndian.Uint64(b[16:])), true
+	for i := range fields {
+		fields[i] = int64(binary.BigEndian.Uint64(b[i*8:])) //nolint:gosec // what this program wrote from an int64
+	}
+	return fields, true
 }
 
-// store remembers the numbers of a segment that is about to be listed.
-func (n *numbers) store(msn, discontinuity int64) error {
+// store remembers a segment that is about to be listed.
+func (n *numbers) store(h highest) error {
 	n.turn++
 	var b [recordSize]byte
-	binary.BigEndian.PutUint64(b[0:], uint64(msn))           //nolint:gosec // never negative
-	binary.BigEndian.PutUint64(b[8:], uint64(discontinuity)) //nolint:gosec // never negative
-	binary.BigEndian.PutUint64(b[16:], uint64(n.turn))       //nolint:gosec // never negative
-	binary.BigEndian.PutUint32(b[24:], crc32.ChecksumIEEE(b[:24]))
+	for i, field := range [recordFields]int64{h.msn, h.discontinuity, h.end.UnixMilli(), n.turn} {
+		binary.BigEndian.PutUint64(b[i*8:], uint64(field)) //nolint:gosec // read back as it was
+	}
+	binary.BigEndian.PutUint32(b[recordFields*8:], crc32.ChecksumIEEE(b[:recordFields*8]))
 	_, err := n.file.WriteAt(b[:], n.turn%2*recordSize)
 	return err
 }

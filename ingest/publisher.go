@@ -28,6 +28,10 @@ type publisher struct {
 	storeFailed  time.Time
 }
 
+// aheadLimit is how far the end of the list may be ahead of the clock, as after a
+// burst of segments, before the clock is believed instead.
+const aheadLimit = time.Minute
+
 // standing is where the numbering stands.
 type standing struct {
 	msn, discontinuity int64
@@ -41,14 +45,15 @@ type rendition struct {
 }
 
 func newPublisher(host *childHost, spec *StreamSpec) (*publisher, error) {
-	n, msn, discontinuity, known, err := openNumbers(host.numbers, spec.ID)
+	n, was, known, err := openNumbers(host.numbers, spec.ID)
 	if err != nil {
 		return nil, err
 	}
 	p := &publisher{host: host, spec: spec, numbers: n, rings: make(map[string]*rendition)}
-	p.now = standing{msn: msn, discontinuity: discontinuity - 1}
+	p.now = standing{discontinuity: -1} // the first one is 0
 	if known {
-		p.now.discontinuity = discontinuity
+		p.now = standing{msn: was.msn, discontinuity: was.discontinuity}
+		p.nextDateTime = was.end
 	}
 	return p, nil
 }
@@ -91,7 +96,8 @@ func freshCounters(spec *StreamSpec) []*segment.Counters {
 // what viewers see from now on.
 func (p *publisher) publish(s set, now time.Time) (view *View, bytes int) {
 	number := p.next(s, now)
-	if err := p.numbers.store(number.MSN, number.DiscontinuitySequence); err != nil && now.Sub(p.storeFailed) > time.Minute {
+	end := number.ProgramDateTime.Add(s.pieces[0].Duration)
+	if err := p.numbers.store(highest{number.MSN, number.DiscontinuitySequence, end}); err != nil && now.Sub(p.storeFailed) > time.Minute {
 		p.storeFailed = now
 		p.host.log.Error("numbers of the stream could not be written to the state folder; a restart of the edge may list a number again",
 			zap.String("stream_id", p.spec.ID), zap.Error(err))
@@ -102,7 +108,7 @@ func (p *publisher) publish(s set, now time.Time) (view *View, bytes int) {
 	}
 	p.now = standing{msn: number.MSN, discontinuity: number.DiscontinuitySequence, at: now}
 	p.warm = true
-	p.nextDateTime = number.ProgramDateTime.Add(s.pieces[0].Duration)
+	p.nextDateTime = end
 	return p.render(), bytes
 }
 
@@ -128,14 +134,16 @@ func (p *publisher) next(s set, now time.Time) segment.Number {
 	if !p.warm {
 		n.MSN = max(n.MSN, p.spec.MinMSN, now.UnixNano()/int64(p.spec.SegmentDuration))
 		n.DiscontinuitySequence = max(n.DiscontinuitySequence+1, p.spec.MinDiscontinuity)
-		n.ProgramDateTime = s.arrived()
-		return n
-	}
-	if s.breaks {
+	} else if s.breaks {
 		n.Discontinuity = true
 		n.DiscontinuitySequence++
-		// The hole shows in the date; it never goes back into the segment before.
-		n.ProgramDateTime = later(s.arrived(), p.nextDateTime)
+	}
+	if !p.warm || s.breaks {
+		// The hole shows in the date; it never goes back into the segment before. A
+		// remembered end far ahead was written under a wrong clock.
+		if arrived := s.arrived(); arrived.After(n.ProgramDateTime) || n.ProgramDateTime.Sub(arrived) > aheadLimit {
+			n.ProgramDateTime = arrived
+		}
 	}
 	return n
 }

@@ -13,7 +13,7 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("hls", parseCaddyfile)
-	httpcaddyfile.RegisterDirectiveOrder("hls", httpcaddyfile.Before, "respond")
+	httpcaddyfile.RegisterDirectiveOrder("hls", httpcaddyfile.Before, "error")
 }
 
 func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

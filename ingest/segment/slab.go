@@ -26,7 +26,7 @@ type slab struct {
 
 const (
 	// warmBytes may stay resident in free slabs, so that steady work faults no pages.
-	warmBytes = 32 << 20
+	warmBytes = 8 << 20
 	// quarantine is how long a slab rests after a writer failed.
 	quarantine = time.Minute
 )
