@@ -11,7 +11,7 @@ import "time"
 //	bytes came and stopped for max(3 s, 1.5 × T)                  | stalled
 //	bytes come, timestamps stand still as long                    | frozen
 //	timestamps move, no segment for 2.5 × (T + longest GOP)       | no_segment
-//	no keyframe to begin a segment with for 20 s or 5 × as long   | no_keyframe
+//	no keyframe to begin a segment with for 12 s or 3 × (T + GOP) | no_keyframe
 //	sound and picture more than 10 s apart, as long as silence    | av_drift
 //
 // A stream that waits for a keyframe is given time: another start would hardly give
@@ -30,7 +30,7 @@ func newWatchdog(spec *StreamSpec) watchdog {
 		start:   15 * time.Second,
 		silence: max(3*time.Second, spec.SegmentDuration*3/2),
 		cadence: (spec.SegmentDuration + spec.LongestGOP) * 5 / 2,
-		blind:   max(20*time.Second, (spec.SegmentDuration+spec.LongestGOP)*5),
+		blind:   max(12*time.Second, (spec.SegmentDuration+spec.LongestGOP)*3),
 	}
 }
 
