@@ -13,7 +13,7 @@ import (
 )
 
 // tick is how often a stream looks at its child when nothing happens.
-const tick = 250 * time.Millisecond
+const tick = 100 * time.Millisecond
 
 // Stream is one live stream. A goroutine of its own makes every decision; what
 // others see of it is a View, swapped atomically, and a Status.

@@ -8,11 +8,13 @@ import "time"
 //	sign                                                          | reason
 //	--------------------------------------------------------------|------------
 //	not a byte since the start for 15 s                           | no_output
-//	bytes came and stopped for max(3 s, 1.5 × T)                  | stalled
+//	bytes came and stopped for max(2.8 s, 1.4 × T)                | stalled
 //	bytes come, timestamps stand still as long                    | frozen
 //	timestamps move, no segment for 2.5 × (T + longest GOP)       | no_segment
 //	no keyframe to begin a segment with for 12 s or 3 × (T + GOP) | no_keyframe
 //	sound and picture more than 10 s apart, as long as silence    | av_drift
+//
+// With the tick of its stream's goroutine a child that hangs is seen within 3 s.
 //
 // A stream that waits for a keyframe is given time: another start would hardly give
 // it one sooner. It is started anew at last, because a source that went over to
@@ -28,7 +30,7 @@ const driftLimit = 10 * time.Second
 func newWatchdog(spec *StreamSpec) watchdog {
 	return watchdog{
 		start:   15 * time.Second,
-		silence: max(3*time.Second, spec.SegmentDuration*3/2),
+		silence: max(2800*time.Millisecond, spec.SegmentDuration*7/5),
 		cadence: (spec.SegmentDuration + spec.LongestGOP) * 5 / 2,
 		blind:   max(12*time.Second, (spec.SegmentDuration+spec.LongestGOP)*3),
 	}

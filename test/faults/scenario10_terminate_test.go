@@ -43,15 +43,22 @@ func TestScenario10TerminateUnderLoad(t *testing.T) {
 	slow := startSlowSegment(t, n, "s10-large", 300_000)
 	time.Sleep(2 * time.Second) // not a wait for something: the load runs this long
 	last := n.Streams()["s10-gop2"].LastMSN
+	// A viewer of its own, so that the table of sessions tells when it has come: a
+	// connection that the server has not read from yet is closed without an answer.
+	claims := edge.Claims("s10-gop2")
+	claims.User = "waiting"
+	sessions := n.Metrics().Sum("headrace_sessions")
 	waiting := make(chan error, 1)
 	go func() {
-		status, _, err := edge.Get(context.WithoutCancel(t.Context()), fmt.Sprintf("%s?_HLS_msn=%d", n.PlaylistURL("s10-gop2"), last+1))
+		url := fmt.Sprintf("http://%s/live/%s/s10-gop2/%s/index.m3u8?_HLS_msn=%d", n.Address(), n.Mint(claims), edge.Rendition, last+1)
+		status, _, err := edge.Get(context.WithoutCancel(t.Context()), url)
 		if err == nil && status/100 == 5 {
 			err = fmt.Errorf("status %d", status)
 		}
 		waiting <- err
 	}()
 	edge.Await(t, 5*time.Second, "the slow viewer to be in the middle", func() bool { return slow.read() > 0 })
+	edge.Await(t, 5*time.Second, "the waiting viewer to have come", func() bool { return n.Metrics().Sum("headrace_sessions") > sessions })
 
 	signalled := time.Now()
 	n.Signal(syscall.SIGTERM)
