@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,6 +46,7 @@ var players = []player{{"ffprobe", ffprobe}, {"mpv", mpv}, {"vlc", vlc}, {"gstre
 
 func TestPlayers(t *testing.T) {
 	node := edge.Start(t, edge.Config{Streams: streams()})
+	awaitWindow(t, node)
 	for _, stream := range streams() {
 		for _, p := range players {
 			t.Run(stream.ID+"/"+p.name, func(t *testing.T) {
@@ -58,6 +60,19 @@ func TestPlayers(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// awaitWindow waits until the playlists are as long as they get: channels run for
+// long before a viewer comes, and a player that begins several segments behind the
+// end wants them to be there.
+func awaitWindow(t *testing.T, node *edge.Node) {
+	t.Helper()
+	const window = 8
+	node.AwaitLive(30 * time.Second)
+	for _, s := range streams() {
+		first := node.Stream(s.ID).LastMSN
+		edge.Await(t, time.Minute, "a full window of "+s.ID, func() bool { return node.Stream(s.ID).LastMSN >= first+window })
 	}
 }
 
@@ -107,24 +122,56 @@ func vlc(ctx context.Context, t *testing.T, url string) (float64, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
+	var out said
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// The player's own clock starts with its first picture: give it the wait for that.
-	select {
-	case <-time.After(played + 8*time.Second):
-	case <-ctx.Done():
+	// It begins several segments behind the end, which must be there first: the time
+	// counts from its first picture.
+	var began time.Time
+	first, shown := 0, 0
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil && (began.IsZero() || time.Since(began) < played) {
+		<-tick.C
+		fmt.Fprintln(control, "stats")
+		if shown = out.displayed(); began.IsZero() && shown > 0 {
+			began, first = time.Now(), shown
+		}
 	}
-	fmt.Fprint(control, "stats\nquit\n")
+	fmt.Fprintln(control, "quit")
 	err = cmd.Wait()
-	displayed := vlcDisplayed.FindSubmatch(out.Bytes())
-	if displayed == nil {
-		return 0, fmt.Sprint(out.String(), err)
+	said := out.String()
+	return float64(shown-first) / frameRate, fmt.Sprint(said[max(0, len(said)-2000):], err)
+}
+
+// said is what a player prints; it may be read while the player goes on.
+type said struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *said) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// displayed is VLC's newest count of pictures shown.
+func (s *said) displayed() int {
+	counts := vlcDisplayed.FindAllStringSubmatch(s.String(), -1)
+	if len(counts) == 0 {
+		return 0
 	}
-	frames, _ := strconv.Atoi(string(displayed[1]))
-	return float64(frames) / frameRate, fmt.Sprint(out.String(), err)
+	n, _ := strconv.Atoi(counts[len(counts)-1][1])
+	return n
 }
 
 // publicFolder is a folder that an ordinary user may use as a home.
