@@ -50,15 +50,17 @@ func detect(path, memory string) (ffmpeg.Build, error) {
 	d := detected{Path: path, Size: info.Size(), Modified: info.ModTime().UTC()}
 	if old, ok := remembered(memory); ok && old.Path == d.Path && old.Size == d.Size && old.Modified.Equal(d.Modified) {
 		d = old
-	} else if d.Answers, err = askAll(path); err != nil {
-		return ffmpeg.Build{}, err
+	} else {
+		if d.Answers, err = askAll(path); err != nil {
+			return ffmpeg.Build{}, err
+		}
+		if body, err := json.Marshal(d); err == nil {
+			_ = os.WriteFile(memory, body, 0o600)
+		}
 	}
 	build, err := ffmpeg.ParseBuild(d.Answers[0], d.Answers[1], d.Answers[2])
 	if err != nil {
 		return build, fmt.Errorf("checking %s: %w", path, err)
-	}
-	if body, err := json.Marshal(d); err == nil {
-		_ = os.WriteFile(memory, body, 0o600)
 	}
 	return build, nil
 }

@@ -79,7 +79,6 @@ func (h *childHost) bury(r *run) {
 type Engine struct {
 	host    *childHost
 	state   *stateFolder
-	orphans int
 	streams atomic.Pointer[map[string]*Stream]
 
 	mu     sync.Mutex // held by Apply and Close
@@ -117,7 +116,7 @@ func New(o Options) (*Engine, error) {
 			records: state.children(), numbers: state.numbers(), lists: state.lists(), ringBytes: o.RingBytes,
 			viewers: o.Viewers, metrics: o.Metrics, log: o.Logger,
 		},
-		state: state, orphans: len(orphans), specs: make(map[string]*StreamSpec),
+		state: state, specs: make(map[string]*StreamSpec),
 	}
 	e.streams.Store(&map[string]*Stream{})
 	o.Logger.Info("media engine is open", zap.String("ffmpeg", path), zap.String("ffmpeg_version", build.Version), zap.String("state", o.StateDir))
@@ -234,20 +233,8 @@ func (e *Engine) Restart(id string) error {
 	return nil
 }
 
-// Orphans is how many children of an earlier life New had to end.
-func (e *Engine) Orphans() int { return e.orphans }
-
 // FFmpegVersion is the version that FFmpeg gives itself.
 func (e *Engine) FFmpegVersion() string { return e.host.build.Version }
-
-// RingBytes is the memory that the segments of all streams take.
-func (e *Engine) RingBytes() int64 {
-	var n int64
-	for _, s := range *e.streams.Load() {
-		n += s.ringBytes.Load()
-	}
-	return n
-}
 
 // Close ends every child, waits for them, and gives the state folder up.
 func (e *Engine) Close() {

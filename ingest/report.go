@@ -68,12 +68,11 @@ func (s *Stream) keepLines(r *run) {
 // report brings the status up to date with the current run.
 func (s *Stream) report() {
 	numbers := s.publisher.now
-	s.ringBytes.Store(s.publisher.ringBytes())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := &s.status
 	st.LastMSN, st.DiscontinuitySequence, st.LastSegmentAt = numbers.msn, numbers.discontinuity, numbers.at
-	st.RingBytes, st.Renditions = s.ringBytes.Load(), s.publisher.measured
+	st.RingBytes, st.Renditions = s.publisher.ringBytes(), s.publisher.measured
 	st.PID, st.Speed = 0, 0
 	if s.current == nil {
 		return

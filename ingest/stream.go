@@ -22,13 +22,12 @@ type Stream struct {
 	host *childHost
 	log  *zap.Logger
 
-	target    atomic.Int64 // target duration
-	ringBytes atomic.Int64
-	view      atomic.Pointer[View]
-	wakes     chan struct{}
-	asks      chan func() // what others want of the goroutine
-	cancel    context.CancelFunc
-	done      chan struct{}
+	target atomic.Int64 // target duration
+	view   atomic.Pointer[View]
+	wakes  chan struct{}
+	asks   chan func() // what others want of the goroutine
+	cancel context.CancelFunc
+	done   chan struct{}
 
 	visible atomic.Pointer[run] // the current run, for Status
 

@@ -54,9 +54,6 @@ func (v *View) Rendition(name string) *RenditionView {
 	return nil
 }
 
-// Changed is closed as soon as there is a newer view.
-func (v *View) Changed() <-chan struct{} { return v.changed }
-
 // FirstMSN is the oldest number that the playlist lists.
 func (r *RenditionView) FirstMSN() int64 { return r.firstMSN }
 
