@@ -22,6 +22,7 @@ import (
 
 	"github.com/headrace/headrace/ingest/ffmpeg"
 	"github.com/headrace/headrace/ingest/process"
+	"github.com/headrace/headrace/ingest/source"
 )
 
 // ErrNoStream says that the engine carries no stream of that id.
@@ -64,6 +65,7 @@ type childHost struct {
 	viewers   func(string) int
 	metrics   Metrics
 	log       *zap.Logger
+	feed      func(stream string, s source.Source) source.Feed // nil: FFmpeg reads it itself
 	buried    sync.WaitGroup
 }
 
@@ -115,6 +117,7 @@ func New(o Options) (*Engine, error) {
 			path: path, build: build, limiter: process.NewLimiter(o.StartsPerSecond), grace: o.Grace,
 			records: state.children(), numbers: state.numbers(), lists: state.lists(), ringBytes: o.RingBytes,
 			viewers: o.Viewers, metrics: o.Metrics, log: o.Logger,
+			feed: func(string, source.Source) source.Feed { return nil },
 		},
 		state: state, specs: make(map[string]*StreamSpec),
 	}

@@ -82,6 +82,7 @@ type run struct {
 	breaks   bool
 	lost     map[segment.VoidReason]int64
 	startErr error
+	feedErr  error
 }
 
 // partial is a set that some renditions have not delivered yet.
@@ -166,8 +167,12 @@ func (r *run) start() (*process.Child, error) {
 	if err != nil {
 		return nil, err
 	}
+	stdin, err := r.openFeed()
+	if err != nil {
+		return nil, err
+	}
 	child, err := process.Start(process.Spec{
-		Path: r.host.path, Args: r.spec.job(r.source, timeline, list).Args(), Env: childEnvironment(),
+		Stdin: stdin, Path: r.host.path, Args: r.spec.job(r.source, timeline, list).Args(), Env: childEnvironment(),
 		Pipes: 1 + len(r.spec.Renditions), PipeSize: 1 << 20,
 		Grace: r.host.grace, Records: r.host.records, Name: r.spec.ID,
 	})
@@ -230,6 +235,8 @@ func (r *run) finish(child *process.Child, startErr error) {
 		r.ended = ReasonNone // the stream itself is going
 	case startErr != nil:
 		r.ended = ReasonStartFailed
+	case r.feedFailure() != ffmpeg.FailureNone:
+		r.ended = Reason(r.feedFailure())
 	default:
 		r.ended = exitReason(child.Exit(), r.lines())
 	}

@@ -20,6 +20,12 @@ func URLInput(url, protocols string, options ...string) Input {
 	return Input{Options: append(in, "-i", url)}
 }
 
+// FeedInput reads MPEG-TS on the standard input: the child itself reaches for nothing.
+func FeedInput() Input {
+	in := append([]string{"-protocol_whitelist", "pipe", "-f", "mpegts"}, probing...)
+	return Input{Options: append(in, "-i", "pipe:0")}
+}
+
 // How long a loop's list may become.
 const (
 	maxLoops     = 10_000

@@ -41,13 +41,16 @@ type Child struct {
 	exit Exit
 }
 
-// Start starts a child in a process group of its own, with /dev/null as stdin, and supervises it until it is dead. The
+// Start starts a child in a process group of its own, and supervises it until it is dead. The
 // caller owns the read ends of its pipes. What is missing but not vital is told by Warning.
 func Start(spec Spec) (*Child, error) {
 	if err := spec.check(); err != nil {
+		if spec.Stdin != nil {
+			_ = spec.Stdin.Close()
+		}
 		return nil, fmt.Errorf("starting child %q: %w", spec.Name, err)
 	}
-	w, err := wire(spec.Pipes)
+	w, err := wire(spec.Stdin, spec.Pipes)
 	if err != nil {
 		return nil, fmt.Errorf("opening the pipes of child %q: %w", spec.Name, err)
 	}

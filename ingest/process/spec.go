@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -22,6 +23,9 @@ type Spec struct {
 	Env []string
 	// Dir is the child's working directory; "" is the caller's.
 	Dir string
+
+	// Stdin is what the child reads as its standard input; nil is /dev/null. Start closes it, also when it fails.
+	Stdin *os.File
 
 	// Pipes is the number of pipes that the child writes, as fd 3, 4, …; the caller reads them through Child.Pipe.
 	Pipes int

@@ -10,21 +10,22 @@ type wiring struct {
 	pipes  []*os.File // read ends of fd 3, 4, …
 }
 
-// wire opens /dev/null, the output and n pipes. The write ends turn blocking when they are handed to the child; the
+// wire opens the output and n pipes, and /dev/null where there is no stdin. The write ends turn blocking when they are handed to the child; the
 // read ends stay with the runtime's poller, so their deadlines work.
-func wire(n int) (_ *wiring, err error) {
+func wire(stdin *os.File, n int) (_ *wiring, err error) {
 	w := new(wiring)
+	if stdin == nil {
+		if stdin, err = os.Open(os.DevNull); err != nil {
+			return nil, err
+		}
+	}
+	w.child = append(w.child, stdin)
 	defer func() {
 		if err != nil {
 			w.closeChild()
 			w.closeParent()
 		}
 	}()
-	stdin, err := os.Open(os.DevNull)
-	if err != nil {
-		return nil, err
-	}
-	w.child = append(w.child, stdin)
 	r, out, err := os.Pipe()
 	if err != nil {
 		return nil, err
