@@ -64,6 +64,7 @@ type childHost struct {
 	ringBytes int64
 	viewers   func(string) int
 	metrics   Metrics
+	breaker   *source.Breaker
 	log       *zap.Logger
 	feed      func(stream string, s source.Source) source.Feed // nil: FFmpeg reads it itself
 	buried    sync.WaitGroup
@@ -121,6 +122,7 @@ func New(o Options) (*Engine, error) {
 		},
 		state: state, specs: make(map[string]*StreamSpec),
 	}
+	e.host.breaker = source.NewBreaker(e.originReturned)
 	e.streams.Store(&map[string]*Stream{})
 	o.Logger.Info("media engine is open", zap.String("ffmpeg", path), zap.String("ffmpeg_version", build.Version), zap.String("state", o.StateDir))
 	return e, nil
@@ -234,6 +236,14 @@ func (e *Engine) Restart(id string) error {
 		return fmt.Errorf("%w: %q", ErrNoStream, id)
 	}
 	return nil
+}
+
+// originReturned tells the streams that they need not wait any longer.
+func (e *Engine) originReturned(origin string) {
+	e.host.log.Info("origin answers again", zap.String("origin", origin))
+	for _, s := range e.Streams() {
+		go s.do(func() { s.originReturned(origin) })
+	}
 }
 
 // FFmpegVersion is the version that FFmpeg gives itself.

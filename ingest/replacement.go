@@ -29,6 +29,8 @@ func (s *Stream) change(spec *StreamSpec) {
 	s.replacement = nil
 	now := time.Now()
 	switch {
+	case s.spec.sameMedia(spec):
+		s.adopt(spec, s.order)
 	case !s.spec.sameTiming(spec):
 		s.restartCold(spec)
 	case s.current == nil || s.View().LastMSN() == 0:
@@ -52,6 +54,9 @@ func (s *Stream) beginBeside(now time.Time) {
 	}
 	index, at, ok := s.order.Preferred(s.current.source)
 	if !ok || at.After(now) || s.current.wholeSets() == 0 {
+		return
+	}
+	if _, ok := s.host.breaker.Admit(s.spec.Sources[index].Origin(), s.id, now); !ok {
 		return
 	}
 	s.beside = startRun(s.host, s.spec, index, freshCounters(s.spec), s.wake)
@@ -89,6 +94,7 @@ func (s *Stream) buryBeside(now time.Time) {
 	s.beside = nil
 	reason, _, startErr := ended.end()
 	s.logEnd(ended, reason, false, startErr, 0)
+	s.settle(ended, reason, false, now)
 	if s.replacement != nil {
 		s.replacement.order.Ended(ended.source, now, false)
 		return
@@ -154,6 +160,7 @@ func (s *Stream) dropCurrent(reason Reason) {
 	}
 	s.current.stop(reason, false)
 	s.host.bury(s.current)
+	s.host.breaker.Left(s.current.origin(), s.id)
 	s.countEnd(reason)
 	s.running(nil)
 	s.publisher.takeCounters(freshCounters(s.spec))
@@ -165,5 +172,6 @@ func (s *Stream) dropBeside() {
 	}
 	s.beside.stop(ReasonChanged, false)
 	s.host.bury(s.beside)
+	s.host.breaker.Left(s.beside.origin(), s.id)
 	s.beside = nil
 }

@@ -29,6 +29,9 @@ type StreamSpec struct {
 	LongestGOP time.Duration
 	// Window is the number of segments in a media playlist.
 	Window int
+	// IdleAfter makes the stream one on demand: it starts with its first viewer and
+	// stops when it had none for so long. 0: it always runs.
+	IdleAfter time.Duration
 	// MinMSN and MinDiscontinuity are the lowest numbers that a packager without a
 	// window may use: one above what any edge ever reported.
 	MinMSN, MinDiscontinuity int64
@@ -43,7 +46,12 @@ func (s *StreamSpec) TargetDuration() int {
 // Equal tells whether both ask for the same child and the same playlists. The
 // numbers to start from are left out: they matter to a cold start only.
 func (s *StreamSpec) Equal(o *StreamSpec) bool {
-	return s.ID == o.ID && slices.Equal(s.Sources, o.Sources) && slices.Equal(s.Renditions, o.Renditions) && s.sameTiming(o)
+	return s.ID == o.ID && s.IdleAfter == o.IdleAfter && s.sameMedia(o)
+}
+
+// sameMedia tells whether one child and its segments serve both.
+func (s *StreamSpec) sameMedia(o *StreamSpec) bool {
+	return slices.Equal(s.Sources, o.Sources) && slices.Equal(s.Renditions, o.Renditions) && s.sameTiming(o)
 }
 
 // sameTiming tells whether both can share one playlist: TARGETDURATION never changes.
@@ -59,6 +67,8 @@ func (s *StreamSpec) check() error {
 		return fmt.Errorf("stream %q has no source; name at least one", s.ID)
 	case len(s.Renditions) == 0:
 		return fmt.Errorf("stream %q has no rendition; name at least one", s.ID)
+	case s.IdleAfter < 0:
+		return fmt.Errorf("stream %q is to stop after %s without viewers; give a time above 0", s.ID, s.IdleAfter)
 	case s.SegmentDuration < time.Second || s.LongestGOP <= 0:
 		return fmt.Errorf("stream %q: segments of %s with GOPs of up to %s; segments last at least 1 s", s.ID, s.SegmentDuration, s.LongestGOP)
 	case s.Window < MinWindow, time.Duration(s.Window)*s.SegmentDuration < 3*time.Duration(s.TargetDuration())*time.Second:

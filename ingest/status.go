@@ -10,6 +10,7 @@ import "time"
 //	live        | segments come                                           | end: waiting
 //	no_keyframe | bytes come, but no keyframe within TARGETDURATION       | segment: live; end: waiting
 //	waiting     | no child; the next start is due at a known time         | start: starting
+//	idle        | on demand, and nobody watches                           | request: starting
 //	failed      | every source failed again and again; tried each minute  | segment: live
 //	stopped     | the stream was taken away                               | never
 type State string
@@ -20,13 +21,14 @@ const (
 	StateLive       State = "live"
 	StateNoKeyframe State = "no_keyframe"
 	StateWaiting    State = "waiting"
+	StateIdle       State = "idle"
 	StateFailed     State = "failed"
 	StateStopped    State = "stopped"
 )
 
 // States lists them all, for metric labels.
 func States() []State {
-	return []State{StateStarting, StateLive, StateNoKeyframe, StateWaiting, StateFailed, StateStopped}
+	return []State{StateStarting, StateLive, StateNoKeyframe, StateWaiting, StateIdle, StateFailed, StateStopped}
 }
 
 // Reason says why a child ended, was ended, or why a stream is in its state.
@@ -36,32 +38,35 @@ type Reason string
 // The reasons. Those that begin with source_ and ffmpeg_ are FFmpeg's own words.
 const (
 	ReasonNone              Reason = ""
-	ReasonExit              Reason = "exit"               // FFmpeg ended with an error that it did not explain
-	ReasonSourceEnded       Reason = "source_ended"       // FFmpeg ended in good order: for a live source a failure as well
-	ReasonKilled            Reason = "killed"             // a signal that we did not send ended it
-	ReasonSourceUnreachable Reason = "source_unreachable" // host, port, path or file could not be opened
-	ReasonSourceRefused     Reason = "source_refused"     // the source answered 401 or 403
-	ReasonSourceInvalid     Reason = "source_invalid"     // what came is not media
-	ReasonSourceTimeout     Reason = "source_timeout"     // the source stopped answering
-	ReasonUnsupported       Reason = "ffmpeg_unsupported" // this FFmpeg lacks a protocol, encoder or filter
-	ReasonStartFailed       Reason = "start_failed"       // the program could not be started at all
-	ReasonNoOutput          Reason = "no_output"          // it never delivered a byte
-	ReasonStalled           Reason = "stalled"            // its bytes stopped
-	ReasonFrozen            Reason = "frozen"             // bytes come, timestamps stand still
-	ReasonNoSegment         Reason = "no_segment"         // timestamps move, segments do not come
-	ReasonNoKeyframe        Reason = "no_keyframe"        // keyframes are further apart than TARGETDURATION allows
-	ReasonDrift             Reason = "av_drift"           // sound and picture are too far apart
-	ReasonChanged           Reason = "config_changed"     // its configuration changed
-	ReasonPreferred         Reason = "preferred_source"   // a more preferred source delivers again
-	ReasonOperator          Reason = "operator"           // an operator asked for a restart
+	ReasonExit              Reason = "exit"                // FFmpeg ended with an error that it did not explain
+	ReasonSourceEnded       Reason = "source_ended"        // FFmpeg ended in good order: for a live source a failure as well
+	ReasonKilled            Reason = "killed"              // a signal that we did not send ended it
+	ReasonSourceUnreachable Reason = "source_unreachable"  // host, port, path or file could not be opened
+	ReasonSourceStatus      Reason = "source_error_status" // the source's host answered with an error: 404, 5xx
+	ReasonSourceRefused     Reason = "source_refused"      // the source answered 401 or 403
+	ReasonSourceInvalid     Reason = "source_invalid"      // what came is not media
+	ReasonSourceTimeout     Reason = "source_timeout"      // the source stopped answering
+	ReasonOriginDown        Reason = "origin_down"         // its host is down; another stream tries it, the rest wait
+	ReasonUnsupported       Reason = "ffmpeg_unsupported"  // this FFmpeg lacks a protocol, encoder or filter
+	ReasonStartFailed       Reason = "start_failed"        // the program could not be started at all
+	ReasonNoOutput          Reason = "no_output"           // it never delivered a byte
+	ReasonStalled           Reason = "stalled"             // its bytes stopped
+	ReasonFrozen            Reason = "frozen"              // bytes come, timestamps stand still
+	ReasonNoSegment         Reason = "no_segment"          // timestamps move, segments do not come
+	ReasonNoKeyframe        Reason = "no_keyframe"         // keyframes are further apart than TARGETDURATION allows
+	ReasonDrift             Reason = "av_drift"            // sound and picture are too far apart
+	ReasonChanged           Reason = "config_changed"      // its configuration changed
+	ReasonPreferred         Reason = "preferred_source"    // a more preferred source delivers again
+	ReasonOperator          Reason = "operator"            // an operator asked for a restart
+	ReasonIdle              Reason = "idle"                // nobody watched a stream on demand
 )
 
 // Reasons lists them all but the empty one, for metric labels.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonExit, ReasonSourceEnded, ReasonKilled, ReasonSourceUnreachable, ReasonSourceRefused, ReasonSourceInvalid,
-		ReasonSourceTimeout, ReasonUnsupported, ReasonStartFailed, ReasonNoOutput, ReasonStalled, ReasonFrozen,
-		ReasonNoSegment, ReasonNoKeyframe, ReasonDrift, ReasonChanged, ReasonPreferred, ReasonOperator,
+		ReasonExit, ReasonSourceEnded, ReasonKilled, ReasonSourceUnreachable, ReasonSourceStatus, ReasonSourceRefused, ReasonSourceInvalid,
+		ReasonSourceTimeout, ReasonOriginDown, ReasonUnsupported, ReasonStartFailed, ReasonNoOutput, ReasonStalled, ReasonFrozen,
+		ReasonNoSegment, ReasonNoKeyframe, ReasonDrift, ReasonChanged, ReasonPreferred, ReasonOperator, ReasonIdle,
 	}
 }
 

@@ -30,6 +30,7 @@ type Stream struct {
 	done   chan struct{}
 
 	visible atomic.Pointer[run] // the current run, for Status
+	demand  demand
 
 	mu     sync.Mutex
 	status Status
@@ -45,6 +46,7 @@ type Stream struct {
 	queue       []set        // sets that wait for their time, all of the current configuration
 	pace        pacer
 	began       time.Time // when the current run's child was seen alive
+	nextCensus  time.Time // when a stream on demand looks for viewers again
 }
 
 func newStream(host *childHost, spec *StreamSpec) (*Stream, error) {
@@ -59,10 +61,13 @@ func newStream(host *childHost, spec *StreamSpec) (*Stream, error) {
 		spec: spec, publisher: p,
 	}
 	s.order = newOrder(spec)
+	s.demand.init()
 	s.target.Store(int64(spec.TargetDuration()) * int64(time.Second))
 	s.view.Store(&View{changed: make(chan struct{})})
 	s.status = Status{ID: spec.ID, State: StateWaiting, Since: time.Now(), Restarts: map[Reason]int64{}, Void: map[string]int64{}}
-	s.setState(StateStarting, ReasonNone)
+	if spec.IdleAfter == 0 {
+		s.setState(StateStarting, ReasonNone)
+	}
 	go s.live(ctx)
 	return s, nil
 }
@@ -102,6 +107,8 @@ func (s *Stream) live(ctx context.Context) {
 		s.buryBeside(now)
 		s.watch(now)
 		s.replaceLate(now)
+		s.rest(now)
+		s.hold()
 		s.begin(now)
 		s.beginBeside(now)
 		s.report()
@@ -115,7 +122,7 @@ func (s *Stream) nextLook(now time.Time) time.Duration {
 	if len(s.queue) > 0 && s.pace.due().Before(next) {
 		next = s.pace.due()
 	}
-	if s.current == nil && s.startAt.Before(next) {
+	if s.current == nil && s.startAt.Before(next) && !s.demand.idle.Load() {
 		next = s.startAt
 	}
 	return max(next.Sub(now), time.Millisecond)
@@ -194,9 +201,13 @@ func (s *Stream) bury(now time.Time) {
 	ended := s.current
 	s.queue = append(s.queue, ended.take()...)
 	reason, delivered, startErr := ended.end()
-	s.countEnd(reason)
 	s.running(nil)
 	s.startAt = now
+	if reason == ReasonOriginDown {
+		return // there was no child yet
+	}
+	s.countEnd(reason)
+	s.settle(ended, reason, delivered, now)
 	if reason != ReasonOperator {
 		s.order.Ended(ended.source, now, delivered)
 		_, s.startAt = s.order.Next(now)
@@ -207,6 +218,9 @@ func (s *Stream) bury(now time.Time) {
 		s.setState(StateFailed, reason)
 	} else {
 		s.setState(StateWaiting, reason)
+	}
+	if s.spec.IdleAfter > 0 && !delivered && s.startAt.After(now) && !s.View().Ready() {
+		s.demand.fail()
 	}
 }
 
@@ -254,6 +268,9 @@ func (s *Stream) watch(now time.Time) {
 		return // its pipes are left unread on purpose
 	}
 	v := s.current.vitals(now, s.began)
+	if now.Sub(v.lastByte) < time.Second {
+		s.host.breaker.Answered(s.current.origin())
+	}
 	if v.blind > s.TargetDuration() && !v.lastByte.IsZero() {
 		s.setState(StateNoKeyframe, ReasonNoKeyframe)
 	}
@@ -264,10 +281,10 @@ func (s *Stream) watch(now time.Time) {
 
 // begin starts a child when there is none and its time has come.
 func (s *Stream) begin(now time.Time) {
-	if s.current != nil || s.startAt.After(now) {
+	if s.current != nil || s.startAt.After(now) || s.demand.idle.Load() {
 		return
 	}
-	index, at := s.order.Next(now)
+	index, at := s.next(now)
 	if at.After(now) {
 		s.startAt = at
 		return

@@ -62,8 +62,10 @@ func (r *RenditionView) FirstMSN() int64 { return r.firstMSN }
 func (r *RenditionView) Segment(msn int64) *segment.Segment { return r.ring.Get(msn) }
 
 // Wait gives the first view that has segment msn (0: any segment), the error of
-// the context, or ErrStreamStopped.
+// the context, or ErrStreamStopped. A stream on demand that was asked for and
+// cannot start gives ErrSourceFailed.
 func (s *Stream) Wait(ctx context.Context, msn int64) (*View, error) {
+	failed := s.demand.attempt()
 	for {
 		v := s.View()
 		if v.Ready() && v.lastMSN >= msn {
@@ -71,6 +73,8 @@ func (s *Stream) Wait(ctx context.Context, msn int64) (*View, error) {
 		}
 		select {
 		case <-v.changed:
+		case <-failed:
+			return v, ErrSourceFailed
 		case <-ctx.Done():
 			return v, ctx.Err()
 		case <-s.done:

@@ -63,6 +63,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			segment     <duration>
 //			longest_gop <duration>
 //			window      <segments>
+//			on_demand   [<duration without viewers>]
 //		}
 //	}
 //
@@ -145,6 +146,7 @@ func (a *App) parseStream(d *caddyfile.Dispenser) error {
 		"segment":     duration(&s.Segment),
 		"longest_gop": duration(&s.LongestGOP),
 		"window":      count(&s.Window),
+		"on_demand":   once(s.parseOnDemand),
 	}.parse(d)
 	a.Streams = append(a.Streams, s)
 	return err
@@ -156,6 +158,14 @@ func (s *Stream) parseSource(d *caddyfile.Dispenser) error {
 	}
 	s.Sources = append(s.Sources, d.Val())
 	return nil
+}
+
+func (s *Stream) parseOnDemand(d *caddyfile.Dispenser) error {
+	s.OnDemand = true
+	if d.CountRemainingArgs() == 0 {
+		return nil
+	}
+	return duration(&s.IdleAfter).parse(d)
 }
 
 func (s *Stream) parseRendition(d *caddyfile.Dispenser) error {

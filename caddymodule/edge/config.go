@@ -98,6 +98,14 @@ type Stream struct {
 	// How many segments a playlist lists, 6 to 120 and no less than three target
 	// durations. Default: the least such number, but not below 8.
 	Window int `json:"window,omitempty"`
+
+	// Whether it runs only while somebody watches: its first viewer starts it and
+	// waits for its first segment. Default: false.
+	OnDemand bool `json:"on_demand,omitempty"`
+
+	// How long a stream on demand goes on without viewers, 1s to 24h.
+	// Default: 60s.
+	IdleAfter caddy.Duration `json:"idle_after,omitempty"`
 }
 
 // Rendition is one rung of a stream's ladder.
@@ -124,6 +132,9 @@ type Rendition struct {
 func (s *Stream) setDefaults() {
 	setDefault(&s.Segment, caddy.Duration(2*time.Second))
 	setDefault(&s.LongestGOP, s.Segment)
+	if s.OnDemand {
+		setDefault(&s.IdleAfter, caddy.Duration(time.Minute))
+	}
 	if len(s.Renditions) == 0 {
 		s.Renditions = []Rendition{{Name: "source", Copy: true}}
 	}
@@ -230,5 +241,7 @@ func (s *Stream) document(sources []string) snapshot.Stream {
 		SegmentSeconds:    time.Duration(s.Segment).Seconds(),
 		LongestGOPSeconds: time.Duration(s.LongestGOP).Seconds(),
 		Window:            s.Window,
+		OnDemand:          s.OnDemand,
+		IdleSeconds:       time.Duration(s.IdleAfter).Seconds(),
 	}
 }

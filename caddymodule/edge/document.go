@@ -90,6 +90,9 @@ func streamSpec(s snapshot.Stream) (ingest.StreamSpec, error) {
 		MinMSN:           s.MinMSN,
 		MinDiscontinuity: s.MinDiscontinuity,
 	}
+	if s.OnDemand {
+		spec.IdleAfter = seconds(s.IdleSeconds)
+	}
 	for i, text := range s.Sources {
 		src, err := source.Parse(text)
 		if err != nil {

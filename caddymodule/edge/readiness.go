@@ -14,7 +14,7 @@ const (
 )
 
 // Readiness tells whether this edge may take new viewers: one live stream is
-// enough, and so is having none to carry. Whether the process is alive is
+// enough, or one that its first viewer starts, and so is having none to carry. Whether the process is alive is
 // another question, which any answer answers.
 func (h *Host) Readiness() Readiness {
 	doc := h.Document()
@@ -23,7 +23,7 @@ func (h *Host) Readiness() Readiness {
 		return Starting
 	case h.Draining():
 		return Draining
-	case len(doc.Streams) > 0 && !h.counters.anyIn(ingest.StateLive):
+	case len(doc.Streams) > 0 && !h.counters.anyIn(ingest.StateLive) && !h.counters.anyIn(ingest.StateIdle):
 		return NoStream
 	}
 	return Ready

@@ -207,7 +207,9 @@ func (h *Handler) stream(a *answer) *ingest.Stream {
 	s := e.Lookup(a.grant.Stream)
 	if s == nil {
 		a.fail(http.StatusNotFound, "no such stream")
+		return nil
 	}
+	s.Demand(a.began)
 	return s
 }
 

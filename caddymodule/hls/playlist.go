@@ -2,6 +2,7 @@ package hls
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -95,6 +96,8 @@ func (h *Handler) await(a *answer, s *ingest.Stream, msn int64) *ingest.View {
 		return v
 	case a.r.Context().Err() != nil:
 		a.gone()
+	case errors.Is(err, ingest.ErrSourceFailed):
+		a.retryLater("the stream's source does not deliver")
 	default:
 		a.retryLater("no such segment came in time")
 	}

@@ -74,6 +74,9 @@ func (s *Stream) check(edges map[string]bool) error {
 	if err := checkLadder(s.Renditions); err != nil {
 		return err
 	}
+	if s.OnDemand && !(s.IdleSeconds >= 1 && s.IdleSeconds <= 86_400) {
+		return fmt.Errorf("on demand, it is to stop after %g s without viewers; choose 1 s to 24 h", s.IdleSeconds)
+	}
 	return s.checkTiming()
 }
 

@@ -90,6 +90,8 @@ type Stream struct {
 	Limits Limits `json:"limits"`
 	// OnDemand streams start with their first viewer.
 	OnDemand bool `json:"on_demand"`
+	// IdleSeconds is how long a stream on demand goes on without viewers.
+	IdleSeconds float64 `json:"idle_seconds"`
 	// MinMSN is the lowest media sequence number that a packager without a window may use.
 	MinMSN int64 `json:"min_msn"`
 	// MinDiscontinuity is the same for the discontinuity sequence.

@@ -10,6 +10,8 @@ const (
 	FailureNone Failure = ""
 	// FailureUnreachable means that the source's host, port, path or file could not be opened.
 	FailureUnreachable Failure = "source_unreachable"
+	// FailureStatus means that the source's host answered, with an error (HTTP 404, 5xx).
+	FailureStatus Failure = "source_error_status"
 	// FailureRefused means that the source answered with a refusal (HTTP 401, 403).
 	FailureRefused Failure = "source_refused"
 	// FailureInvalid means that what came is not media that FFmpeg can read.
@@ -30,9 +32,9 @@ var failures = []struct {
 	{"Server returned 403", FailureRefused},
 	{"HTTP error 401", FailureRefused},
 	{"HTTP error 403", FailureRefused},
-	{"Server returned 4", FailureUnreachable},
-	{"Server returned 5", FailureUnreachable},
-	{"HTTP error ", FailureUnreachable},
+	{"Server returned 4", FailureStatus},
+	{"Server returned 5", FailureStatus},
+	{"HTTP error ", FailureStatus},
 	{"Connection refused", FailureUnreachable},
 	{"Failed to resolve hostname", FailureUnreachable},
 	{"No route to host", FailureUnreachable},

@@ -75,7 +75,7 @@ func TestClassify(t *testing.T) {
 		want Failure
 	}{
 		{"refused port", "[error] http://127.0.0.1:9/x: Connection refused", FailureUnreachable},
-		{"not found", "[error] Server returned 404 Not Found", FailureUnreachable},
+		{"not found", "[error] Server returned 404 Not Found", FailureStatus},
 		{"forbidden", "[http @ 0x1] [error] HTTP error 403 Forbidden", FailureRefused},
 		{"no media", "[error] http://host/x: Invalid data found when processing input", FailureInvalid},
 		{"no file", "[error] file:/nowhere.ts: No such file or directory", FailureUnreachable},

@@ -72,6 +72,9 @@ func (o *Order) Ended(index int, now time.Time, delivered bool) {
 	}
 }
 
+// Hold keeps a source from being tried until a time, without holding it against it.
+func (o *Order) Hold(index int, until time.Time) { o.entries[index].notBefore = until }
+
 // TriedBeside takes note that a more preferred source was tried beside a running
 // backup and did not deliver.
 func (o *Order) TriedBeside(index int, now time.Time) {

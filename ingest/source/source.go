@@ -87,6 +87,21 @@ func kindOf(scheme string) Kind {
 // Kind says how it is read.
 func (s Source) Kind() Kind { return s.kind }
 
+// Origin names the host that the source is read from, "https://origin.example:8443";
+// sources of one origin fail together. It is empty for sources without a host.
+func (s Source) Origin() string {
+	switch s.kind {
+	case HTTP, RTMP, SRT:
+	default:
+		return ""
+	}
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return ""
+	}
+	return s.scheme + "://" + u.Host
+}
+
 // String names the source without what may be secret: scheme, host and path
 // only, and of RTMP, whose path holds the stream key, the host alone.
 func (s Source) String() string {

@@ -38,7 +38,7 @@ func TestBadSourceFromTheStart(t *testing.T) {
 		return s.URL(f)
 	}
 	sources := []badSource{
-		{"absent", bad("absent", (*origin.Feed).Stop), []ingest.Reason{ingest.ReasonSourceUnreachable}},
+		{"absent", bad("absent", (*origin.Feed).Stop), []ingest.Reason{ingest.ReasonSourceStatus}},
 		{"nobody-listens", "http://" + closedPort(t) + "/live.ts", []ingest.Reason{ingest.ReasonSourceUnreachable}},
 		{
 			"refused", bad("refused", func(f *origin.Feed) { f.Answer(http.StatusForbidden, "text/plain", "no") }),
@@ -46,7 +46,7 @@ func TestBadSourceFromTheStart(t *testing.T) {
 		},
 		{
 			"broken", bad("broken", func(f *origin.Feed) { f.Answer(http.StatusInternalServerError, "text/plain", "oops") }),
-			[]ingest.Reason{ingest.ReasonSourceUnreachable},
+			[]ingest.Reason{ingest.ReasonSourceStatus},
 		},
 		{
 			"page", bad("page", func(f *origin.Feed) { f.Answer(http.StatusOK, "text/html", "<!doctype html><title>no media</title>") }),
@@ -131,7 +131,7 @@ func TestSourceGoesWrong(t *testing.T) {
 			// Mended within a second or two: after five failed starts it would be
 			// tried only once a minute.
 			id: "stops", breaks: (*origin.Feed).Stop, mend: (*origin.Feed).Heal,
-			want:  []ingest.Reason{ingest.ReasonSourceEnded, ingest.ReasonSourceUnreachable},
+			want:  []ingest.Reason{ingest.ReasonSourceEnded, ingest.ReasonSourceStatus},
 			state: []ingest.State{ingest.StateWaiting, ingest.StateStarting}, hole: 8 * time.Second,
 		},
 		{
