@@ -1,7 +1,7 @@
 package ingest
 
-// Metrics is told what happens. Its methods are called by the streams' own
-// goroutines and must not block.
+// Metrics is told what happens. Its methods are called by many goroutines and must
+// not block.
 type Metrics interface {
 	// Started counts a child that was started.
 	Started(stream string)

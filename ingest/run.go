@@ -67,6 +67,10 @@ type run struct {
 	// Of the stream's goroutine: when its output last waited for a keyframe, and when
 	// sound and picture were last together.
 	waited, together time.Time
+	// Of a run beside the current one: whether it is a standby, since when it is there
+	// and since when it delivers.
+	standby         bool
+	begun, delivers time.Time
 
 	child  atomic.Pointer[process.Child]
 	speed  atomic.Uint64 // ×1000
@@ -105,7 +109,7 @@ func startRun(host *childHost, spec *StreamSpec, source int, counters []*segment
 		done:    make(chan struct{}),
 		partial: make(map[int]*partial),
 		lost:    make(map[segment.VoidReason]int64),
-		breaks:  true,
+		breaks:  true, begun: time.Now(),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	timeline := segment.NewTimeline(spec.SegmentDuration, time.Duration(spec.TargetDuration())*time.Second)
@@ -167,12 +171,12 @@ func (r *run) start() (*process.Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	stdin, err := r.openFeed()
+	stdin, opus, err := r.openFeed()
 	if err != nil {
 		return nil, err
 	}
 	child, err := process.Start(process.Spec{
-		Stdin: stdin, Path: r.host.path, Args: r.spec.job(r.source, timeline, list).Args(), Env: childEnvironment(),
+		Stdin: stdin, Path: r.host.path, Args: r.spec.job(r.source, timeline, list, opus).Args(), Env: childEnvironment(),
 		Pipes: 1 + len(r.spec.Renditions), PipeSize: 1 << 20,
 		Grace: r.host.grace, Records: r.host.records, Name: r.spec.ID,
 	})
@@ -183,6 +187,7 @@ func (r *run) start() (*process.Child, error) {
 		r.host.log.Warn("child runs without some of its protection", zap.String("stream_id", r.spec.ID), zap.Error(warning))
 	}
 	r.child.Store(child)
+	r.host.metrics.Started(r.spec.ID)
 	return child, nil
 }
 
@@ -233,10 +238,12 @@ func (r *run) finish(child *process.Child, startErr error) {
 		r.ended = r.asked
 	case startErr != nil && r.ctx.Err() != nil:
 		r.ended = ReasonNone // the stream itself is going
+	case failureOf(startErr) != ffmpeg.FailureNone:
+		r.ended = Reason(failureOf(startErr))
 	case startErr != nil:
 		r.ended = ReasonStartFailed
-	case r.feedFailure() != ffmpeg.FailureNone:
-		r.ended = Reason(r.feedFailure())
+	case failureOf(r.feedErr) != ffmpeg.FailureNone:
+		r.ended = Reason(failureOf(r.feedErr))
 	default:
 		r.ended = exitReason(child.Exit(), r.lines())
 	}

@@ -45,8 +45,9 @@ type Stream struct {
 	startAt     time.Time    // when the next start is due while there is no current run
 	queue       []set        // sets that wait for their time, all of the current configuration
 	pace        pacer
-	began       time.Time // when the current run's child was seen alive
-	nextCensus  time.Time // when a stream on demand looks for viewers again
+	silent      time.Duration // how long the current run has delivered no byte
+	began       time.Time     // when the current run's child was seen alive
+	nextCensus  time.Time     // when a stream on demand looks for viewers again
 }
 
 func newStream(host *childHost, spec *StreamSpec) (*Stream, error) {
@@ -73,7 +74,13 @@ func newStream(host *childHost, spec *StreamSpec) (*Stream, error) {
 }
 
 func newOrder(spec *StreamSpec) *source.Order {
-	return source.NewOrder(len(spec.Sources), func() source.Policy { return process.NewBackoff(nil) })
+	order := source.NewOrder(len(spec.Sources), func() source.Policy { return process.NewBackoff(nil) })
+	for i, src := range spec.Sources {
+		if src.Kind() == source.Push {
+			order.Attend(i, false, time.Time{}) // until one is seen
+		}
+	}
+	return order
 }
 
 // ID names the stream.
@@ -101,6 +108,7 @@ func (s *Stream) live(ctx context.Context) {
 		case <-timer.C:
 		}
 		now := time.Now()
+		s.attend(now)
 		s.collect(now)
 		s.publish(now)
 		s.bury(now)
@@ -110,6 +118,7 @@ func (s *Stream) live(ctx context.Context) {
 		s.rest(now)
 		s.hold()
 		s.begin(now)
+		s.beginStandby(now)
 		s.beginBeside(now)
 		s.report()
 		timer.Reset(s.nextLook(time.Now()))
@@ -150,7 +159,7 @@ func (s *Stream) do(f func()) bool {
 // collect takes the sets that runs have made. A child beside that delivers takes
 // the current one's place, at the seam of two segments.
 func (s *Stream) collect(now time.Time) {
-	if s.beside != nil && s.beside.wholeSets() > 0 {
+	if s.beside != nil && s.proven(now) {
 		s.promote(now)
 	}
 	if s.current != nil {
@@ -212,6 +221,7 @@ func (s *Stream) bury(now time.Time) {
 		s.order.Ended(ended.source, now, delivered)
 		_, s.startAt = s.order.Next(now)
 	}
+	s.awaitBeside(now)
 	s.logEnd(ended, reason, delivered, startErr, s.startAt.Sub(now))
 	s.keepLines(ended)
 	if s.order.Failed() {
@@ -228,7 +238,7 @@ func (s *Stream) bury(now time.Time) {
 func (s *Stream) running(r *run) {
 	s.current = r
 	s.visible.Store(r)
-	s.began = time.Time{}
+	s.began, s.silent = time.Time{}, 0
 }
 
 func (s *Stream) logEnd(r *run, reason Reason, delivered bool, startErr error, backoff time.Duration) {
@@ -268,6 +278,7 @@ func (s *Stream) watch(now time.Time) {
 		return // its pipes are left unread on purpose
 	}
 	v := s.current.vitals(now, s.began)
+	s.silent = now.Sub(later(v.lastByte, s.began))
 	if now.Sub(v.lastByte) < time.Second {
 		s.host.breaker.Answered(s.current.origin())
 	}
@@ -285,12 +296,15 @@ func (s *Stream) begin(now time.Time) {
 		return
 	}
 	index, at := s.next(now)
+	if index == source.Nobody {
+		s.setState(StateWaiting, ReasonNoPublisher)
+		s.demand.fail()
+	}
 	if at.After(now) {
 		s.startAt = at
 		return
 	}
 	s.running(startRun(s.host, s.spec, index, s.publisher.counters(), s.wake))
-	s.host.metrics.Started(s.id)
 	if !s.order.Failed() {
 		s.setState(StateStarting, s.reason())
 	}

@@ -357,10 +357,15 @@ func (c *cadence) run() {
 	}
 }
 
+// end gives what was measured.
+func (c *cadence) end() figures {
+	close(c.stop)
+	return <-c.stopped
+}
+
 func (c *cadence) judge(t *testing.T) {
 	t.Helper()
-	close(c.stop)
-	off := <-c.stopped
+	off := c.end()
 	t.Logf("figures: %v", &off)
 	if len(off.times) == 0 {
 		t.Error("the neighbour had no segments to judge")

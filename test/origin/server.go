@@ -29,7 +29,8 @@ const window = 6
 
 // Server serves feeds on a free port of 127.0.0.1.
 type Server struct {
-	http     http.Server
+	http     *http.Server
+	handler  http.Handler
 	listener net.Listener
 
 	mu    sync.Mutex
@@ -48,9 +49,26 @@ func NewServer() (*Server, error) {
 	mux.HandleFunc("GET /live/{feed}/{seconds}/index.m3u8", s.with((*Feed).servePlaylist))
 	mux.HandleFunc("GET /live/{feed}/{seconds}/{segment}", s.with((*Feed).serveSegment))
 	mux.HandleFunc("GET /file/{feed}/file.ts", s.with((*Feed).serveFile))
-	s.http = http.Server{Handler: mux, ReadHeaderTimeout: patience}
-	go func() { _ = s.http.Serve(l) }() // it ends with Close, with an error that says so
+	s.handler = mux
+	s.serve()
 	return s, nil
+}
+
+func (s *Server) serve() {
+	server, l := &http.Server{Handler: s.handler, ReadHeaderTimeout: patience}, s.listener
+	s.http = server
+	go func() { _ = server.Serve(l) }() // it ends with Close, with an error that says so
+}
+
+// Reopen serves again, at the same address, after Close.
+func (s *Server) Reopen() error {
+	l, err := net.Listen("tcp", s.Address())
+	if err != nil {
+		return fmt.Errorf("listening again: %w", err)
+	}
+	s.listener = l
+	s.serve()
+	return nil
 }
 
 // Close ends all connections.
