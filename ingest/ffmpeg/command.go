@@ -23,6 +23,9 @@ type Input struct {
 	// Generated marks pictures and sound that are made, not decoded: there is
 	// nothing to copy, so that a copy rendition is encoded as well.
 	Generated bool
+	// Opus marks sound in Opus, which HLS players do not take in MPEG-TS: a copy
+	// rendition encodes the sound and copies the pictures.
+	Opus bool
 }
 
 // Rendition is one output: a rung of the ladder.
@@ -52,6 +55,9 @@ const (
 	generatedAudioBitrate = 96_000
 )
 
+// opusAudioBitrate is what Opus becomes in AAC where the rest is copied.
+const opusAudioBitrate = 160_000
+
 // Args is the argument list, without the program's name. Each rendition is an
 // MPEG-TS on its own pipe; no segment is made by FFmpeg.
 //
@@ -77,6 +83,9 @@ func (j Job) Args() []string {
 func (j Job) rendition(r Rendition) []string {
 	maps := []string{"-map", "0:v:0?", "-map", "0:a:0?"}
 	if r.Copy && !j.Input.Generated {
+		if j.Input.Opus {
+			return append(maps, "-c:v", "copy", "-c:a", "aac", "-b:a", strconv.Itoa(opusAudioBitrate), "-ac", "2", "-ar", "48000")
+		}
 		return append(maps, "-c", "copy")
 	}
 	if r.Copy {

@@ -14,10 +14,16 @@ const (
 	FailureStatus Failure = "source_error_status"
 	// FailureRefused means that the source answered with a refusal (HTTP 401, 403).
 	FailureRefused Failure = "source_refused"
+	// FailureForbidden means that the source is, or leads to, where it may not be.
+	FailureForbidden Failure = "source_forbidden"
 	// FailureInvalid means that what came is not media that FFmpeg can read.
 	FailureInvalid Failure = "source_invalid"
 	// FailureTimeout means that the source stopped answering.
 	FailureTimeout Failure = "source_timeout"
+	// FailureNoPublisher means that nobody pushes the stream, or nobody does any more.
+	FailureNoPublisher Failure = "no_publisher"
+	// FailureChanged means that the source changed to another format, for which FFmpeg begins anew.
+	FailureChanged Failure = "source_changed"
 	// FailureUnsupported means that this FFmpeg lacks a protocol, encoder or filter.
 	FailureUnsupported Failure = "ffmpeg_unsupported"
 )

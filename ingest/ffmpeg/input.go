@@ -63,6 +63,48 @@ func TestInput(name string, height int, offset time.Duration) Input {
 	return Input{Generated: true, Options: []string{"-re", "-f", "lavfi", "-i", graph}}
 }
 
+// Card is the size of a slate's picture and what stands on it.
+type Card struct {
+	// Name is the stream's.
+	Name string
+	// Height is the picture's, in pixels; it is 16:9.
+	Height int
+	// Picture is the path of an image that takes the name's place; empty: none.
+	Picture string
+}
+
+// SlateInput is a card that stands still, with silence. Its timeline starts at the
+// given offset, as TestInput's does.
+func SlateInput(c Card, offset time.Duration) Input {
+	width := (c.Height*16/9 + 15) / 16 * 16
+	picture := fmt.Sprintf("color=c=0x1b2430:size=%dx%d:rate=25,drawtext=text='%s':x=(w-tw)/2:y=(h-th)/2:fontsize=h/8:fontcolor=0xd8dee6",
+		width, c.Height, escapeDrawtext(c.Name))
+	if c.Picture != "" {
+		picture = fmt.Sprintf("movie=filename='%[3]s',loop=loop=-1:size=1:start=0,setpts=N/25/TB,fps=25,"+
+			"scale=%[1]d:%[2]d:force_original_aspect_ratio=decrease,pad=%[1]d:%[2]d:(ow-iw)/2:(oh-ih)/2,setsar=1", width, c.Height, c.Picture)
+	}
+	graph := fmt.Sprintf("%s,format=yuv420p,setpts=PTS+%[2]d/TB[out0];anullsrc=r=48000:cl=stereo,asetpts=PTS+%[2]d/TB[out1]", picture, int(offset.Seconds()))
+	return Input{Generated: true, Options: []string{"-re", "-f", "lavfi", "-i", graph}}
+}
+
+// IsPicture tells whether SlateInput can be given this path of an image: what could
+// end the graph's text is not escaped, but refused.
+func IsPicture(path string) bool {
+	plain := func(r rune) bool {
+		return strings.ContainsRune("/._- ", r) || (r >= '0' && r <= '9') || (r >= 'A' && r <= 'Z') || (r >= 'a' && r <= 'z')
+	}
+	return IsPictureName(path[max(0, strings.LastIndexByte(path, '.')):]) && strings.IndexFunc(path, func(r rune) bool { return !plain(r) }) < 0
+}
+
+// IsPictureName tells whether an image has this extension, ".png".
+func IsPictureName(extension string) bool {
+	switch strings.ToLower(extension) {
+	case ".png", ".jpg", ".jpeg", ".bmp", ".webp":
+		return true
+	}
+	return false
+}
+
 // escapeDrawtext keeps what a stream id may hold and drops everything else, so
 // that nothing in a name can end the filter's text.
 func escapeDrawtext(name string) string {

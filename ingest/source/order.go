@@ -24,13 +24,28 @@ const preferredRetry = 20 * time.Second
 //	                                       | at its policy's time but not more often than
 //	                                       | every 20 s
 //	all sources failed                     | Failed; they are still tried at their times
-type Order struct{ entries []entry }
+//	a pushed source's publisher is away    | it is passed over; if viewers saw it last, not
+//	                                       | before the time that is held open for it
+//	its publisher arrives                  | it may start now, whatever was before
+type Order struct {
+	entries []entry
+	last    int // whose media viewers saw last
+}
 
 type entry struct {
 	policy    Policy
 	notBefore time.Time
 	failed    bool
+	absent    bool
+	heldUntil time.Time // an absent one is waited for
 }
+
+// Nobody is the index that Next gives while no source can be started at all, and
+// away how far its time lies ahead: an arrival ends the wait.
+const (
+	Nobody = -1
+	away   = time.Hour
+)
 
 // NewOrder makes the order of n sources, the most preferred first. policy makes
 // one policy a source.
@@ -42,17 +57,33 @@ func NewOrder(n int, policy func() Policy) *Order {
 	return o
 }
 
-// Next is the source to start and when.
+// Next is the source to start and when; Nobody while all are away.
 func (o *Order) Next(now time.Time) (index int, at time.Time) {
+	index, at = Nobody, now.Add(away)
 	for i, e := range o.entries {
-		if !e.notBefore.After(now) {
+		switch {
+		case e.absent && i == o.last && e.heldUntil.After(now):
+			return i, e.heldUntil
+		case e.absent:
+		case !e.notBefore.After(now):
 			return i, now
-		}
-		if e.notBefore.Before(o.entries[index].notBefore) {
-			index = i
+		case index == Nobody || e.notBefore.Before(at):
+			index, at = i, e.notBefore
 		}
 	}
-	return index, o.entries[index].notBefore
+	return index, at
+}
+
+// Attend takes note whether a pushed source's publisher is there, and if not, until
+// when the source is to be waited for. It tells whether that is news.
+func (o *Order) Attend(index int, present bool, heldUntil time.Time) (changed bool) {
+	e := &o.entries[index]
+	changed = e.absent == present
+	e.absent, e.heldUntil = !present, heldUntil
+	if changed && present {
+		e.notBefore, e.failed = time.Time{}, false
+	}
+	return changed
 }
 
 // Ended takes note that a source's child ended, and whether it had delivered.
@@ -63,6 +94,7 @@ func (o *Order) Ended(index int, now time.Time, delivered bool) {
 	if !delivered {
 		return
 	}
+	o.last = index
 	// A source that was delivering is taken up again even if a more preferred one,
 	// which failed to start before, may be tried: it is what viewers see.
 	for i := range index {
@@ -85,29 +117,39 @@ func (o *Order) TriedBeside(index int, now time.Time) {
 }
 
 // Running takes note that the source delivers.
-func (o *Order) Running(index int) { o.entries[index].failed = false }
+func (o *Order) Running(index int) { o.last, o.entries[index].failed = index, false }
 
 // Preferred is the source to try beside the running one, and from when on.
-// ok is false if the running one is the most preferred.
+// ok is false if there is none that is more preferred.
 func (o *Order) Preferred(running int) (index int, at time.Time, ok bool) {
-	if running <= 0 {
-		return 0, time.Time{}, false
-	}
-	for i := range running {
-		if o.entries[i].notBefore.Before(o.entries[index].notBefore) {
-			index = i
+	for i, e := range o.entries[:max(running, 0)] {
+		if !e.absent && (!ok || e.notBefore.Before(at)) {
+			index, at, ok = i, e.notBefore, true
 		}
 	}
-	return index, o.entries[index].notBefore, true
+	return index, at, ok
+}
+
+// Standby is a less preferred source that may be started now, for when the running
+// one should end.
+func (o *Order) Standby(running int, now time.Time) (index int, ok bool) {
+	for i := running + 1; i < len(o.entries); i++ {
+		if e := o.entries[i]; !e.absent && !e.notBefore.After(now) {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // Failed tells whether every source has failed so often that it is only tried now
 // and then.
 func (o *Order) Failed() bool {
+	failed := false
 	for _, e := range o.entries {
-		if !e.failed {
+		if !e.failed && !e.absent {
 			return false
 		}
+		failed = failed || e.failed
 	}
-	return true
+	return failed
 }

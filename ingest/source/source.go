@@ -18,12 +18,14 @@ type Kind string
 
 // The kinds of source.
 const (
-	HTTP Kind = "http" // HLS or MPEG-TS over http or https
-	RTMP Kind = "rtmp" // rtmp or rtmps
-	SRT  Kind = "srt"
-	UDP  Kind = "udp"
-	File Kind = "file" // a local file, looped
-	Test Kind = "test" // the test pattern
+	HTTP  Kind = "http" // HLS or MPEG-TS over http or https
+	RTMP  Kind = "rtmp" // rtmp or rtmps
+	SRT   Kind = "srt"
+	UDP   Kind = "udp"
+	File  Kind = "file"  // a local file, looped
+	Test  Kind = "test"  // the test pattern
+	Push  Kind = "push"  // what a publisher sends to the edge
+	Slate Kind = "slate" // a card for when nothing else delivers
 )
 
 // protocols is FFmpeg's whitelist per scheme: what a source may make it open.
@@ -53,6 +55,12 @@ func Parse(text string) (Source, error) {
 	if text == "test:" {
 		return Source{kind: Test, scheme: "test", url: text}, nil
 	}
+	if text == "push:" {
+		return Source{kind: Push, scheme: "push", url: text}, nil
+	}
+	if path, ok := strings.CutPrefix(text, "slate:"); ok {
+		return parseSlate(path)
+	}
 	if path, ok := strings.CutPrefix(text, "file:"); ok {
 		if path == "" {
 			return Source{}, errors.New("file: names no file; write file:/path/to/media")
@@ -70,6 +78,20 @@ func Parse(text string) (Source, error) {
 		return Source{}, fmt.Errorf("the %s source names no host", u.Scheme)
 	}
 	return Source{kind: kindOf(u.Scheme), scheme: u.Scheme, url: text}, nil
+}
+
+// parseSlate reads the path of a slate's picture or film; empty: the edge draws a card.
+func parseSlate(path string) (Source, error) {
+	if path != "" && !strings.HasPrefix(path, "/") {
+		return Source{}, errors.New("the slate's file needs its whole path, as in slate:/path/to/card.png")
+	}
+	if path != "" {
+		path = filepath.Clean(path)
+	}
+	if ext := filepath.Ext(path); ffmpeg.IsPictureName(ext) && !ffmpeg.IsPicture(path) {
+		return Source{}, errors.New("the path of the slate's picture may hold letters, digits, / . _ - and spaces; rename it")
+	}
+	return Source{kind: Slate, scheme: "slate", url: path}, nil
 }
 
 func kindOf(scheme string) Kind {
@@ -108,10 +130,10 @@ func (s Source) String() string {
 	switch s.kind {
 	case "":
 		return "none"
-	case Test:
+	case Test, Push:
 		return s.url
-	case File:
-		return "file:" + s.url
+	case File, Slate:
+		return string(s.kind) + ":" + s.url
 	}
 	u, err := url.Parse(s.url)
 	if err != nil {
@@ -127,7 +149,7 @@ func (s Source) String() string {
 // in its log lines: replace these before a line goes anywhere.
 func (s Source) Secrets() []string {
 	u, err := url.Parse(s.url)
-	if err != nil || s.kind == File || s.kind == Test {
+	if err != nil || s.kind == File || s.kind == Test || s.kind == Push || s.kind == Slate {
 		return nil
 	}
 	var secrets []string
@@ -149,10 +171,21 @@ func (s Source) Secrets() []string {
 // Loop is the list to be written to Place.List before FFmpeg starts; empty for a
 // source that needs none.
 func (s Source) Loop() string {
-	if s.kind != File {
-		return ""
+	if s.kind == File || (s.kind == Slate && s.isFilm()) {
+		return ffmpeg.Loop(s.url)
 	}
-	return ffmpeg.Loop(s.url)
+	return ""
+}
+
+// isFilm tells whether a slate is a file that is played, not a picture or drawn.
+func (s Source) isFilm() bool { return s.url != "" && !ffmpeg.IsPicture(s.url) }
+
+// slate is what FFmpeg is told to read of a slate.
+func (s Source) slate(p Place) ffmpeg.Input {
+	if s.isFilm() {
+		return ffmpeg.FileInput(p.List)
+	}
+	return ffmpeg.SlateInput(ffmpeg.Card{Name: p.Stream, Height: p.Height, Picture: s.url}, p.Timeline)
 }
 
 // Place is what a source needs to know of the stream that reads it.
@@ -165,6 +198,8 @@ type Place struct {
 	Timeline time.Duration
 	// List is the path of a file for the source's Loop.
 	List string
+	// Opus says that the sound of what is fed is in Opus.
+	Opus bool
 }
 
 // Input is what FFmpeg is told to read.
@@ -174,6 +209,12 @@ func (s Source) Input(p Place) ffmpeg.Input {
 		return ffmpeg.TestInput(p.Stream, p.Height, p.Timeline)
 	case File:
 		return ffmpeg.FileInput(p.List)
+	case Slate:
+		return s.slate(p)
+	case Push:
+		in := ffmpeg.FeedInput()
+		in.Opus = p.Opus
+		return in
 	}
 	return ffmpeg.URLInput(s.url, protocols[s.scheme], s.options()...)
 }

@@ -1,0 +1,151 @@
+package rtmp
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// desk knows who publishes what.
+type desk struct {
+	mu      sync.Mutex
+	streams map[string]*seat
+}
+
+// seat is the one publisher's place of a stream.
+type seat struct {
+	held      []*attempt   // authorized connections, the newest last
+	current   *publication // whose media is there; nil: nobody's
+	heldUntil time.Time    // when the last one that left is given up
+}
+
+// claim takes the stream's seat, which is free, or held by the same encoder or by
+// one that has fallen silent: it may have lost its network and come back by another.
+// leave gives it back.
+func (d *desk) claim(a *attempt, now time.Time) (leave func(), outcome Outcome) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if a.grant.Max > 0 && d.othersOf(a.grant) >= a.grant.Max {
+		return nil, TooMany
+	}
+	s := d.seat(a.grant.Stream)
+	for _, holder := range s.held {
+		if !a.grant.takesOverFrom(holder.grant) && !holder.conn.isSilent(now) {
+			return nil, Busy
+		}
+	}
+	for _, holder := range s.held {
+		if holder.conn.isSilent(now) {
+			_ = holder.conn.Close()
+		}
+	}
+	s.held = append(s.held, a)
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		s.held = slices.DeleteFunc(s.held, func(o *attempt) bool { return o == a })
+	}, Accepted
+}
+
+// othersOf counts the owner's publishers but for the one whose place is taken. d.mu is held.
+func (d *desk) othersOf(g Grant) (n int) {
+	for _, s := range d.streams {
+		for _, holder := range s.held {
+			if holder.grant.Owner == g.Owner && !g.takesOverFrom(holder.grant) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// seat is the stream's. d.mu is held.
+func (d *desk) seat(stream string) *seat {
+	if d.streams == nil {
+		d.streams = make(map[string]*seat)
+	}
+	s := d.streams[stream]
+	if s == nil {
+		s = &seat{}
+		d.streams[stream] = s
+	}
+	return s
+}
+
+// put makes p the stream's publication and ends the one before.
+func (d *desk) put(p *publication) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.seat(p.grant.Stream)
+	if s.current != nil {
+		_ = s.current.conn.Close()
+	}
+	s.current = p
+}
+
+// drop takes note that a publication has ended.
+func (d *desk) drop(p *publication, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.seat(p.grant.Stream); s.current == p {
+		s.current, s.heldUntil = nil, now.Add(p.settings().Hold)
+	}
+}
+
+func (d *desk) publication(stream string) *publication {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.streams[stream]; s != nil {
+		return s.current
+	}
+	return nil
+}
+
+// Publisher is what an operator sees of one. It holds no secret.
+type Publisher struct {
+	Stream  string    `json:"stream"`
+	Address string    `json:"address"`
+	Since   time.Time `json:"since"`
+	Codecs  []string  `json:"codecs"`
+	// Bytes were received since it connected; Bitrate is their mean, in bits per second.
+	Bytes   int64 `json:"bytes"`
+	Bitrate int64 `json:"bitrate"`
+}
+
+// Publishers lists all who publish now, by stream.
+func (s *Server) Publishers() []Publisher {
+	s.desk.mu.Lock()
+	defer s.desk.mu.Unlock()
+	list := []Publisher{}
+	for stream, seat := range s.desk.streams {
+		p := seat.current
+		if p == nil {
+			continue
+		}
+		one := Publisher{Stream: stream, Address: p.address, Since: p.since, Codecs: p.codecs(), Bytes: p.conn.received.Load()}
+		if age := time.Since(p.since); age > time.Second {
+			one.Bitrate = int64(float64(8*one.Bytes) / age.Seconds())
+		}
+		list = append(list, one)
+	}
+	slices.SortFunc(list, func(a, b Publisher) int { return cmp.Compare(a.Stream, b.Stream) })
+	return list
+}
+
+// Presence tells whether a stream's publisher is there and sends; if not, until when
+// it is waited for. Zero: there was none.
+func (s *Server) Presence(stream string, now time.Time) (present bool, heldUntil time.Time) {
+	s.desk.mu.Lock()
+	defer s.desk.mu.Unlock()
+	seat := s.desk.streams[stream]
+	switch {
+	case seat == nil:
+		return false, time.Time{}
+	case seat.current == nil:
+		return false, seat.heldUntil
+	case seat.current.conn.isSilent(now):
+		return false, seat.current.conn.heard().Add(seat.current.settings().Hold)
+	}
+	return true, time.Time{}
+}
