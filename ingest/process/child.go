@@ -1,9 +1,9 @@
 // Package process runs one supervised child: it starts it, watches its output, stops it, and says when to start it
-// again. It knows no FFmpeg and imports nothing of the project.
+// again. It knows no FFmpeg and imports nothing of the project but what lies below it.
 //
 // A child never outlives its parent: on Linux it is started from an OS thread of its own that lives as long as the
 // child does, and the kernel kills the child when that thread ends, however it ends. Records are the second line of
-// defence (ReapOrphans). The package logs nothing, because lines of a child may hold secrets.
+// defence (ReapOrphans), control groups the third. What a child may reach and use is bounded by its Spec. The package logs nothing, because lines of a child may hold secrets.
 package process
 
 import (
@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/headrace/headrace/ingest/process/cgroup"
 )
 
 // childEnv is the variable that carries a child's nonce.
@@ -31,6 +33,7 @@ type Child struct {
 	pipes   []*os.File
 	output  *output
 	record  string
+	group   *cgroup.Group
 	warning error
 
 	done chan struct{}
@@ -54,13 +57,20 @@ func Start(spec Spec) (*Child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the pipes of child %q: %w", spec.Name, err)
 	}
+	bounds, err := prepare(&spec)
+	if err != nil {
+		w.closeChild()
+		w.closeParent()
+		return nil, fmt.Errorf("confining child %q: %w", spec.Name, err)
+	}
+	defer bounds.close()
 	nonce := rand.Text()
 	began := time.Now()
 	started, err := launch(spec.Path, append([]string{spec.Path}, spec.Args...), &os.ProcAttr{
 		Dir:   spec.Dir,
 		Env:   append(slices.Clip(spec.Env), childEnv+"="+nonce),
 		Files: w.child,
-	})
+	}, bounds)
 	w.closeChild()
 	if err != nil {
 		w.closeParent()
@@ -70,6 +80,7 @@ func Start(spec Spec) (*Child, error) {
 		started: started,
 		grace:   spec.Grace,
 		pipes:   w.pipes,
+		group:   spec.Group,
 		output:  newOutput(w.output, spec.OnLine),
 		done:    make(chan struct{}),
 		exit:    Exit{Started: began},
@@ -83,7 +94,7 @@ func Start(spec Spec) (*Child, error) {
 // furnish does what a child can live without. A full disk must not keep a channel off the air, so failures become
 // the child's warning. It comes before the reaping starts: the pid is still the child's.
 func (c *Child) furnish(spec Spec, nonce string) {
-	errs := []error{limit(c.PID())}
+	errs := []error{limit(c.PID(), &spec)}
 	for _, p := range c.pipes {
 		errs = append(errs, resize(p, spec.PipeSize))
 	}
@@ -103,6 +114,7 @@ func (c *Child) bury() {
 	c.mu.Lock()
 	// The zombie still holds its pid, hence the group's number: this cannot hit a stranger.
 	_ = syscall.Kill(-c.PID(), syscall.SIGKILL)
+	c.killGroup()
 	state, _ := c.started.reap()
 	c.dead = true
 	c.exit.Ended = ended
@@ -156,9 +168,20 @@ func (c *Child) Stop() {
 	})
 }
 
-// Kill kills the child's process group at once by SIGKILL and does not wait. A child that hangs or is stopped
+// Kill kills the child's process group, and its control group, at once by SIGKILL and does not wait. A child that hangs or is stopped
 // (SIGSTOP) dies as well.
-func (c *Child) Kill() { c.signal(syscall.SIGKILL) }
+func (c *Child) Kill() {
+	c.signal(syscall.SIGKILL)
+	c.killGroup()
+}
+
+// killGroup kills what else is in the child's control group: processes that left the process group. Who does not die
+// there is found by the next life.
+func (c *Child) killGroup() {
+	if c.group != nil {
+		_ = c.group.Kill()
+	}
+}
 
 // signal sends signals to the child's group, in order, unless the child is dead.
 func (c *Child) signal(sigs ...syscall.Signal) {

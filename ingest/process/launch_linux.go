@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,11 +18,11 @@ type launched struct {
 // reap takes the zombie away and returns how the child ended.
 func (l launched) reap() (*os.ProcessState, error) { return l.proc.Wait() }
 
-// launch starts a program on an OS thread of its own and keeps that thread until the child is dead. The kernel binds
-// Pdeathsig to the thread, not to the process: from any other thread the child could be killed at random, whenever the
-// runtime lets that thread go.
-func launch(path string, argv []string, attr *os.ProcAttr) (launched, error) {
-	attr.Sys = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+// launch starts a program on an OS thread of its own, confined, and keeps that thread until the child is dead. The
+// kernel binds Pdeathsig to the thread, not to the process: from any other thread the child could be killed at random,
+// whenever the runtime lets that thread go.
+func launch(path string, argv []string, attr *os.ProcAttr, c *confinement) (launched, error) {
+	attr.Sys = c.attributes()
 	var (
 		proc    *os.Process
 		err     error
@@ -32,9 +31,10 @@ func launch(path string, argv []string, attr *os.ProcAttr) (launched, error) {
 	)
 	go claimThread(func() {
 		defer close(exited)
-		if err = confine(); err == nil {
+		if err = c.enter(); err == nil {
 			proc, err = os.StartProcess(path, argv, attr)
 		}
+		c.leave()
 		close(started)
 		if err == nil {
 			awaitDeath(proc.Pid)
@@ -63,15 +63,6 @@ func claimThread(f func()) {
 	runtime.UnlockOSThread()
 }
 
-// confine restricts the calling thread, and so the child that it forks; the other threads stay free. Whatever follows
-// on this thread must need no rights: files are opened, and records written, elsewhere.
-func confine() error {
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("setting no_new_privs: %w", err)
-	}
-	return nil
-}
-
 // awaitDeath returns when the child is dead, and leaves it a zombie: its pid stays taken while its group is killed.
 // Any error but EINTR means that there is no such child any more.
 func awaitDeath(pid int) {
@@ -83,23 +74,35 @@ func awaitDeath(pid int) {
 	}
 }
 
-// limit sets the child's resource limits: no core dumps (they would hold stream keys), and few files. Limits belong
-// to a process, not to a thread, so they cannot be set before the fork.
-func limit(pid int) error {
-	for _, l := range []struct {
-		name     string
-		resource int
-		most     uint64
-	}{
-		{"core", unix.RLIMIT_CORE, 0},
-		{"nofile", unix.RLIMIT_NOFILE, 256},
-	} {
+// limit sets the child's resource limits: no core dumps (they would hold stream keys), few files, and, in a sandbox, no
+// byte in any file. Limits belong to a process, not to a thread, so they cannot be set before the fork; those of
+// another user's process can be set only by who may exceed limits himself (Abilities.UserLimits).
+func limit(pid int, spec *Spec) error {
+	if spec.User != 0 && !heldCapabilities().has(unix.CAP_SYS_RESOURCE) {
+		return nil
+	}
+	for _, l := range spec.rlimits() {
 		err := unix.Prlimit(pid, l.resource, &unix.Rlimit{Cur: l.most, Max: l.most}, nil)
 		if err != nil {
 			return fmt.Errorf("setting the %s limit of process %d: %w", l.name, pid, err)
 		}
 	}
 	return nil
+}
+
+// rlimit is one resource limit, soft and hard.
+type rlimit struct {
+	name     string
+	resource int
+	most     uint64
+}
+
+func (s *Spec) rlimits() []rlimit {
+	limits := []rlimit{{"core", unix.RLIMIT_CORE, 0}, {"nofile", unix.RLIMIT_NOFILE, 256}}
+	if s.Sandbox != nil {
+		limits = append(limits, rlimit{"fsize", unix.RLIMIT_FSIZE, 0})
+	}
+	return limits
 }
 
 // resize sets the capacity of a pipe; 0 keeps it. File.Fd would take the pipe from the poller and its deadlines with

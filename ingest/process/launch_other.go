@@ -25,7 +25,7 @@ func (l launched) reap() (*os.ProcessState, error) { return l.ended.state, l.end
 
 // launch starts a program in a process group of its own. Without Linux's waitid the death is noticed by reaping, so the
 // group is signalled an instant after its number became free, and nothing kills the child when its parent crashes.
-func launch(path string, argv []string, attr *os.ProcAttr) (launched, error) {
+func launch(path string, argv []string, attr *os.ProcAttr, _ *confinement) (launched, error) {
 	attr.Sys = &syscall.SysProcAttr{Setpgid: true}
 	proc, err := os.StartProcess(path, argv, attr)
 	if err != nil {
@@ -39,8 +39,15 @@ func launch(path string, argv []string, attr *os.ProcAttr) (launched, error) {
 	return launched{proc: proc, exited: exited, ended: end}, nil
 }
 
+// confinement bounds nothing.
+type confinement struct{}
+
+func prepare(*Spec) (*confinement, error) { return nil, nil }
+
+func (*confinement) close() {}
+
 // limit does nothing: only Linux can set another process's limits.
-func limit(int) error { return nil }
+func limit(int, *Spec) error { return nil }
 
 // resize does nothing: only Linux has pipes of variable size.
 func resize(*os.File, int) error { return nil }

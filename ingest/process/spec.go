@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/headrace/headrace/ingest/process/cgroup"
 )
 
 // defaultGrace is how long FFmpeg gets to write its trailers; idle it needs about 20 ms.
@@ -40,6 +42,16 @@ type Spec struct {
 	// precedes the first one after a gap. It is called from one goroutine, which the child never waits for. A line
 	// may hold secrets of a URL. nil means that Child.Lines is enough.
 	OnLine func(line string)
+
+	// Sandbox is what the child may reach; nil: all that its user may. It is enforced as far as Landlock says, which
+	// is to be taken from ProbeAbilities.
+	Sandbox  *Sandbox
+	Landlock Landlock
+	// Group is the control group that the child is started in, and that is killed with it; nil: the caller's own
+	// group. It is not removed.
+	Group *cgroup.Group
+	// User is the user id, and group id, that the child runs under; 0: the caller's. See Abilities.Users.
+	User uint32
 
 	// Records is the folder for the child's record, made if it is missing (see ReapOrphans); "" means none.
 	Records string
