@@ -42,6 +42,8 @@ type Options struct {
 	Logger *zap.Logger
 	// Metrics is told what happens; nil: nobody is.
 	Metrics Metrics
+	// Pushes tells of publishers; nil: there are none, and pushed sources wait.
+	Pushes Pushes
 	// Viewers is how many viewers a stream has: those with more start first. nil: none have any.
 	Viewers func(stream string) int
 	// StartsPerSecond bounds the starts of children on this node; 0: twice the number of cores.
@@ -50,6 +52,8 @@ type Options struct {
 	RingBytes int64
 	// Grace is the time between a child's SIGTERM and SIGKILL; 0: 5 s.
 	Grace time.Duration
+	// Sandbox says how much of a sandbox children must have; empty: SandboxAuto.
+	Sandbox SandboxMode
 }
 
 // childHost is what all streams of an engine share to run their children.
@@ -66,7 +70,9 @@ type childHost struct {
 	metrics   Metrics
 	breaker   *source.Breaker
 	log       *zap.Logger
+	pushes    Pushes
 	feed      func(stream string, s source.Source) source.Feed // nil: FFmpeg reads it itself
+	confiner  *confiner
 	buried    sync.WaitGroup
 }
 
@@ -106,6 +112,11 @@ func New(o Options) (*Engine, error) {
 		_ = state.close()
 		return nil, err
 	}
+	confiner, err := openConfiner(o.Sandbox, o.StateDir, path, o.Logger)
+	if err != nil {
+		_ = state.close()
+		return nil, err
+	}
 	orphans, err := process.ReapOrphans(state.children())
 	if err != nil {
 		o.Logger.Warn("some records of an earlier life could not be used", zap.Error(err))
@@ -118,10 +129,12 @@ func New(o Options) (*Engine, error) {
 			path: path, build: build, limiter: process.NewLimiter(o.StartsPerSecond), grace: o.Grace,
 			records: state.children(), numbers: state.numbers(), lists: state.lists(), ringBytes: o.RingBytes,
 			viewers: o.Viewers, metrics: o.Metrics, log: o.Logger,
-			feed: func(string, source.Source) source.Feed { return nil },
+			pushes: o.Pushes,
+			feed:   func(string, source.Source) source.Feed { return nil },
 		},
 		state: state, specs: make(map[string]*StreamSpec),
 	}
+	e.host.confiner = confiner
 	e.host.breaker = source.NewBreaker(e.originReturned)
 	e.streams.Store(&map[string]*Stream{})
 	o.Logger.Info("media engine is open", zap.String("ffmpeg", path), zap.String("ffmpeg_version", build.Version), zap.String("state", o.StateDir))
@@ -134,6 +147,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Metrics == nil {
 		o.Metrics = NopMetrics{}
+	}
+	if o.Pushes == nil {
+		o.Pushes = noPushes{}
 	}
 	if o.Viewers == nil {
 		o.Viewers = func(string) int { return 0 }
@@ -152,7 +168,7 @@ func (e *Engine) Check(specs []StreamSpec) error {
 	seen := make(map[string]bool, len(specs))
 	for i := range specs {
 		s := &specs[i]
-		if err := s.check(); err != nil {
+		if err := errors.Join(s.check(), e.host.confiner.check(s)); err != nil {
 			return err
 		}
 		if seen[s.ID] {
@@ -160,7 +176,7 @@ func (e *Engine) Check(specs []StreamSpec) error {
 		}
 		seen[s.ID] = true
 		for index := range s.Sources {
-			if err := e.host.build.Check(s.job(index, 0, "")); err != nil {
+			if err := e.host.build.Check(s.job(index, 0, "", false)); err != nil {
 				return fmt.Errorf("stream %q: %w", s.ID, err)
 			}
 		}
@@ -246,6 +262,9 @@ func (e *Engine) originReturned(origin string) {
 	}
 }
 
+// Confinement is what bounds the children.
+func (e *Engine) Confinement() Confinement { return e.host.confiner.inForce() }
+
 // FFmpegVersion is the version that FFmpeg gives itself.
 func (e *Engine) FFmpegVersion() string { return e.host.build.Version }
 
@@ -264,6 +283,9 @@ func (e *Engine) Close() {
 	all.Wait()
 	e.host.buried.Wait()
 	e.streams.Store(&map[string]*Stream{})
+	if err := e.host.confiner.close(); err != nil {
+		e.host.log.Warn("leaving the control groups", zap.Error(err))
+	}
 	if err := e.state.close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		e.host.log.Warn("giving up the lock of the state folder", zap.Error(err))
 	}

@@ -10,17 +10,36 @@ import (
 	"github.com/headrace/headrace/ingest/source"
 )
 
+// errNoPublisher ends a run whose publisher left before its child was started.
+var errNoPublisher = &source.Error{Failure: ffmpeg.FailureNoPublisher, Err: errors.New("nobody pushes the stream")}
+
+// feedOf is what feeds the run's source; nil where FFmpeg reads for itself.
+func (r *run) feedOf() (source.Feed, error) {
+	src := r.spec.Sources[r.source]
+	if src.Kind() != source.Push {
+		return r.host.feed(r.spec.ID, src), nil
+	}
+	if feed := r.host.pushes.Feed(r.spec.ID); feed != nil {
+		return feed, nil
+	}
+	return nil, errNoPublisher
+}
+
 // openFeed begins to feed the run's source into the child that is about to be
 // started, and gives the child's standard input; nil where FFmpeg reads for itself.
-// The feed ends with the run, and the child's input with the feed.
-func (r *run) openFeed() (stdin *os.File, err error) {
-	feed := r.host.feed(r.spec.ID, r.spec.Sources[r.source])
+// The feed ends with the run, and the child's input with the feed. opus says that its
+// sound is in Opus.
+func (r *run) openFeed() (stdin *os.File, opus bool, err error) {
+	feed, err := r.feedOf()
 	if feed == nil {
-		return nil, nil
+		return nil, false, err
 	}
 	stdin, w, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("opening the pipe of a fed source: %w", err)
+		return nil, false, fmt.Errorf("opening the pipe of a fed source: %w", err)
+	}
+	if f, ok := feed.(interface{ HasOpus() bool }); ok {
+		opus = f.HasOpus()
 	}
 	go func() {
 		defer func() { _ = w.Close() }()
@@ -31,7 +50,7 @@ func (r *run) openFeed() (stdin *os.File, err error) {
 		<-r.ctx.Done()
 		_ = w.Close()
 	}()
-	return stdin, nil
+	return stdin, opus, nil
 }
 
 // feedEnded takes note of how the feed ended; the end of its pipe is the child's doing.
@@ -44,10 +63,10 @@ func (r *run) feedEnded(err error) {
 	r.feedErr = err
 }
 
-// feedFailure is what ended the feed. r.mu is held.
-func (r *run) feedFailure() ffmpeg.Failure {
+// failureOf is what an error of a source tells.
+func failureOf(err error) ffmpeg.Failure {
 	var failed *source.Error
-	if errors.As(r.feedErr, &failed) {
+	if errors.As(err, &failed) {
 		return failed.Failure
 	}
 	return ffmpeg.FailureNone

@@ -82,21 +82,30 @@ func (s *Stream) promote(now time.Time) {
 	s.running(next)
 	s.publisher.takeCounters(next.counters)
 	s.order.Running(next.source)
-	s.log.Info("stream goes on from another child", zap.String("reason", string(reason)), zap.Stringer("source", s.spec.Sources[next.source]))
+	s.log.Info("stream goes on from another child",
+		zap.String("reason", string(reason)), zap.Bool("standby", next.standby), zap.Stringer("source", s.spec.Sources[next.source]))
 }
 
 // buryBeside looks for a child beside that ended before it delivered.
 func (s *Stream) buryBeside(now time.Time) {
 	ended := s.beside
-	if ended == nil || !isClosed(ended.done) || ended.wholeSets() > 0 {
+	if ended == nil || !isClosed(ended.done) || s.proven(now) {
 		return
 	}
 	s.beside = nil
+	ended.discard()
+	if s.current == nil {
+		s.startAt = time.Time{} // it was waited for
+	}
 	reason, _, startErr := ended.end()
 	s.logEnd(ended, reason, false, startErr, 0)
 	s.settle(ended, reason, false, now)
 	if s.replacement != nil {
 		s.replacement.order.Ended(ended.source, now, false)
+		return
+	}
+	if ended.standby {
+		s.order.Ended(ended.source, now, false)
 		return
 	}
 	s.order.TriedBeside(ended.source, now)

@@ -15,6 +15,7 @@ func (s *Stream) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.status
+	st.Usage = s.host.confiner.usage.of(s.id)
 	st.Restarts, st.Void = maps.Clone(st.Restarts), maps.Clone(st.Void)
 	st.Renditions, st.Log = slices.Clone(st.Renditions), slices.Clone(st.Log)
 	if r := s.visible.Load(); r != nil {
@@ -73,7 +74,10 @@ func (s *Stream) report() {
 	st := &s.status
 	st.LastMSN, st.DiscontinuitySequence, st.LastSegmentAt = numbers.msn, numbers.discontinuity, numbers.at
 	st.RingBytes, st.Renditions = s.publisher.ringBytes(), s.publisher.measured
-	st.PID, st.Speed = 0, 0
+	st.PID, st.Speed, st.Standby = 0, 0, ""
+	if b := s.beside; b != nil {
+		st.Standby = b.spec.Sources[b.source].String()
+	}
 	if s.current == nil {
 		return
 	}

@@ -32,6 +32,11 @@ type StreamSpec struct {
 	// IdleAfter makes the stream one on demand: it starts with its first viewer and
 	// stops when it had none for so long. 0: it always runs.
 	IdleAfter time.Duration
+	// ReturnAfter is how long a more preferred source must have delivered beside a
+	// running backup until the stream returns to it.
+	ReturnAfter time.Duration
+	// Limits is what its child may use, as far as the machine enforces it.
+	Limits Limits
 	// MinMSN and MinDiscontinuity are the lowest numbers that a packager without a
 	// window may use: one above what any edge ever reported.
 	MinMSN, MinDiscontinuity int64
@@ -46,12 +51,12 @@ func (s *StreamSpec) TargetDuration() int {
 // Equal tells whether both ask for the same child and the same playlists. The
 // numbers to start from are left out: they matter to a cold start only.
 func (s *StreamSpec) Equal(o *StreamSpec) bool {
-	return s.ID == o.ID && s.IdleAfter == o.IdleAfter && s.sameMedia(o)
+	return s.ID == o.ID && s.IdleAfter == o.IdleAfter && s.ReturnAfter == o.ReturnAfter && s.sameMedia(o)
 }
 
 // sameMedia tells whether one child and its segments serve both.
 func (s *StreamSpec) sameMedia(o *StreamSpec) bool {
-	return slices.Equal(s.Sources, o.Sources) && slices.Equal(s.Renditions, o.Renditions) && s.sameTiming(o)
+	return slices.Equal(s.Sources, o.Sources) && slices.Equal(s.Renditions, o.Renditions) && s.Limits == o.Limits && s.sameTiming(o)
 }
 
 // sameTiming tells whether both can share one playlist: TARGETDURATION never changes.
@@ -78,9 +83,9 @@ func (s *StreamSpec) check() error {
 }
 
 // job is the FFmpeg process that makes the stream from one of its sources.
-func (s *StreamSpec) job(index int, timeline time.Duration, list string) ffmpeg.Job {
+func (s *StreamSpec) job(index int, timeline time.Duration, list string, opus bool) ffmpeg.Job {
 	return ffmpeg.Job{
-		Input:      s.Sources[index].Input(source.Place{Stream: s.ID, Height: s.tallest(), Timeline: timeline, List: list}),
+		Input:      s.Sources[index].Input(source.Place{Stream: s.ID, Height: s.tallest(), Timeline: timeline, List: list, Opus: opus}),
 		Renditions: s.Renditions,
 		Keyframes:  s.SegmentDuration,
 	}

@@ -47,6 +47,8 @@ const (
 	ReasonSourceInvalid     Reason = "source_invalid"      // what came is not media
 	ReasonSourceTimeout     Reason = "source_timeout"      // the source stopped answering
 	ReasonOriginDown        Reason = "origin_down"         // its host is down; another stream tries it, the rest wait
+	ReasonNoPublisher       Reason = "no_publisher"        // nobody pushes the stream, or nobody does any more
+	ReasonSourceChanged     Reason = "source_changed"      // the source went over to another format
 	ReasonUnsupported       Reason = "ffmpeg_unsupported"  // this FFmpeg lacks a protocol, encoder or filter
 	ReasonStartFailed       Reason = "start_failed"        // the program could not be started at all
 	ReasonNoOutput          Reason = "no_output"           // it never delivered a byte
@@ -55,6 +57,9 @@ const (
 	ReasonNoSegment         Reason = "no_segment"          // timestamps move, segments do not come
 	ReasonNoKeyframe        Reason = "no_keyframe"         // keyframes are further apart than TARGETDURATION allows
 	ReasonDrift             Reason = "av_drift"            // sound and picture are too far apart
+	ReasonOOM               Reason = "oom"                 // it used up the memory that its limit gives it
+	ReasonPIDs              Reason = "pids"                // it used up the processes and threads that its limit gives it
+	ReasonCPUThrottled      Reason = "cpu_throttled"       // its limit gives it too little processor time to keep up
 	ReasonChanged           Reason = "config_changed"      // its configuration changed
 	ReasonPreferred         Reason = "preferred_source"    // a more preferred source delivers again
 	ReasonOperator          Reason = "operator"            // an operator asked for a restart
@@ -65,8 +70,8 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonExit, ReasonSourceEnded, ReasonKilled, ReasonSourceUnreachable, ReasonSourceStatus, ReasonSourceRefused, ReasonSourceInvalid,
-		ReasonSourceTimeout, ReasonOriginDown, ReasonUnsupported, ReasonStartFailed, ReasonNoOutput, ReasonStalled, ReasonFrozen,
-		ReasonNoSegment, ReasonNoKeyframe, ReasonDrift, ReasonChanged, ReasonPreferred, ReasonOperator, ReasonIdle,
+		ReasonSourceTimeout, ReasonOriginDown, ReasonNoPublisher, ReasonSourceChanged, ReasonUnsupported, ReasonStartFailed, ReasonNoOutput, ReasonStalled, ReasonFrozen,
+		ReasonNoSegment, ReasonNoKeyframe, ReasonDrift, ReasonOOM, ReasonPIDs, ReasonCPUThrottled, ReasonChanged, ReasonPreferred, ReasonOperator, ReasonIdle,
 	}
 }
 
@@ -81,6 +86,9 @@ type Status struct {
 	// the order of preference, from 0.
 	Source      string `json:"source"`
 	SourceIndex int    `json:"source_index"`
+	// Standby is the source that runs beside it: a more preferred one that proves
+	// itself, or the next one while this one is silent.
+	Standby string `json:"standby,omitempty"`
 	// PID is the child's process id, 0 without one.
 	PID int `json:"pid"`
 	// Restarts counts the children that ended, by reason.
@@ -96,6 +104,8 @@ type Status struct {
 	// Speed is media time over wall time as FFmpeg reports it; below 1 it cannot keep up.
 	Speed      float64           `json:"speed"`
 	Renditions []RenditionStatus `json:"renditions"`
+	// Usage is what its children have used, and what their limits did.
+	Usage Usage `json:"usage"`
 	// Log holds FFmpeg's last lines, secrets replaced.
 	Log []LogLine `json:"log"`
 }

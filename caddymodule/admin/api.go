@@ -12,6 +12,7 @@ import (
 
 	"github.com/headrace/headrace/caddymodule/edge"
 	"github.com/headrace/headrace/ingest"
+	"github.com/headrace/headrace/ingest/rtmp"
 )
 
 func init() {
@@ -81,13 +82,20 @@ func ready(w http.ResponseWriter, _ *http.Request, host *edge.Host) error {
 	return answer(w, readyStatus(host), readiness(host))
 }
 
+// Stream is what the routes tell of one.
+type Stream struct {
+	ingest.Status
+	// Publisher is who pushes it.
+	Publisher *rtmp.Publisher `json:"publisher,omitempty"`
+}
+
 func streams(w http.ResponseWriter, _ *http.Request, host *edge.Host) error {
-	list := []ingest.Status{}
+	list := []Stream{}
 	if e := host.Engine(); e != nil {
 		for _, s := range e.Streams() {
 			status := s.Status()
 			status.Log = nil // by the dozen; ask for one stream
-			list = append(list, status)
+			list = append(list, Stream{status, host.Publisher(status.ID)})
 		}
 	}
 	return answer(w, http.StatusOK, list)
@@ -96,7 +104,7 @@ func streams(w http.ResponseWriter, _ *http.Request, host *edge.Host) error {
 func stream(w http.ResponseWriter, r *http.Request, host *edge.Host) error {
 	if e := host.Engine(); e != nil {
 		if s := e.Lookup(r.PathValue("id")); s != nil {
-			return answer(w, http.StatusOK, s.Status())
+			return answer(w, http.StatusOK, Stream{s.Status(), host.Publisher(s.ID())})
 		}
 	}
 	return noStream(ingest.ErrNoStream)

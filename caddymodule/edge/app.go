@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	"go.uber.org/zap"
 )
 
@@ -62,6 +63,9 @@ type App struct {
 	// Where the node stands, for routing by distance. Default: unknown.
 	Location *Location `json:"location,omitempty"`
 
+	// The ports that encoders push streams to. Default: none.
+	RTMP []RTMP `json:"rtmp,omitempty"`
+
 	// The keys with which resellers sign stream tokens. Each reseller named here
 	// may show and publish every stream of this edge. At most two per reseller.
 	// Default: none, and then every token is refused.
@@ -75,6 +79,8 @@ type App struct {
 	Streams []Stream `json:"streams,omitempty"`
 
 	host       *Host
+	tls        *caddytls.TLS // where a port for encoders uses it
+	listeners  []listenerSpec
 	generation *generation
 	logger     *zap.Logger
 }
@@ -92,6 +98,9 @@ func (App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.setDefaults()
+	if err := a.provisionRTMP(ctx); err != nil {
+		return err
+	}
 	host, err := loadHost()
 	if err != nil {
 		return err
@@ -121,6 +130,9 @@ func (a *App) Start() error {
 	g, err := a.translate(newEnvironment())
 	if err != nil {
 		return err
+	}
+	if err := a.manageRTMP(); err != nil {
+		return fmt.Errorf("getting the certificates of the rtmp ports: %w", err)
 	}
 	if err := a.host.start(g); err != nil {
 		return err
@@ -156,6 +168,9 @@ func (a *App) setDefaults() {
 	setDefault(&a.Group, "default")
 	setDefault(&a.FFmpeg, "ffmpeg")
 	setDefault(&a.Capacity.Streams, 200)
+	for i := range a.RTMP {
+		a.RTMP[i].setDefaults(a.URL)
+	}
 	for i := range a.Streams {
 		a.Streams[i].setDefaults()
 	}
@@ -177,7 +192,12 @@ func (a *App) translate(t texts) (*generation, error) {
 	if err := doc.Check(); err != nil {
 		return nil, err
 	}
-	return newGeneration(a.node(), doc, a.defaultKey(), a.logger)
+	g, err := newGeneration(a.node(), doc, a.defaultKey(), a.logger)
+	if err != nil {
+		return nil, err
+	}
+	g.listeners = a.listeners
+	return g, nil
 }
 
 func (a *App) node() Node {

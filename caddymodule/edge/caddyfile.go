@@ -50,6 +50,10 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			pids   <number>
 //		}
 //		location <latitude> <longitude>
+//		rtmp <address> {
+//			tls  [<host name>...]
+//			hold <duration>
+//		}
 //		key <reseller> <key id> [<secret>] {
 //			secret_file <path>
 //		}
@@ -63,11 +67,13 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			segment     <duration>
 //			longest_gop <duration>
 //			window      <segments>
+//			slate       [file:<path>]
+//			return_after <duration>
 //			on_demand   [<duration without viewers>]
 //		}
 //	}
 //
-// key, stream, source and rendition may be repeated, everything else is given
+// rtmp, key, stream, source and rendition may be repeated, everything else is given
 // once. Bit rates are in bits per second with decimal units: 1200k, 3m, 10gbit.
 // Sizes are in bytes: 512MiB. The fields of App tell the meanings and defaults.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -94,7 +100,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"stream":      many(a.parseStream),
 		"control":     later,
 		"consul":      later,
-		"rtmp":        later,
+		"rtmp":        many(a.parseRTMP),
 	}.parse(d)
 }
 
@@ -141,12 +147,14 @@ func (a *App) parseStream(d *caddyfile.Dispenser) error {
 		return d.Errf("stream %q is given twice", s.ID)
 	}
 	err := options{
-		"source":      many(s.parseSource),
-		"rendition":   many(s.parseRendition),
-		"segment":     duration(&s.Segment),
-		"longest_gop": duration(&s.LongestGOP),
-		"window":      count(&s.Window),
-		"on_demand":   once(s.parseOnDemand),
+		"source":       many(s.parseSource),
+		"rendition":    many(s.parseRendition),
+		"segment":      duration(&s.Segment),
+		"longest_gop":  duration(&s.LongestGOP),
+		"window":       count(&s.Window),
+		"slate":        once(s.parseSlate),
+		"return_after": duration(&s.ReturnAfter),
+		"on_demand":    once(s.parseOnDemand),
 	}.parse(d)
 	a.Streams = append(a.Streams, s)
 	return err
@@ -157,6 +165,17 @@ func (s *Stream) parseSource(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	s.Sources = append(s.Sources, d.Val())
+	return nil
+}
+
+func (s *Stream) parseSlate(d *caddyfile.Dispenser) error {
+	s.Slate = drawnSlate
+	if !d.NextArg() {
+		return nil
+	}
+	if s.Slate = d.Val(); !strings.HasPrefix(s.Slate, "file:/") {
+		return d.Errf("slate '%s' names no file; write file:/path/to/card.png, or nothing for a card with the stream's name", d.Val())
+	}
 	return nil
 }
 

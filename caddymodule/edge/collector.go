@@ -7,6 +7,7 @@ import (
 
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
+	"github.com/headrace/headrace/ingest/rtmp"
 )
 
 // Every label has a closed set of values: enumerations of ours, and the ids of
@@ -32,6 +33,10 @@ var (
 		"Media sequence number of the newest segment of a stream.", []string{"stream"}, nil)
 	descRing = prometheus.NewDesc("headrace_ring_bytes",
 		"Memory held by the segments of a stream.", []string{"stream"}, nil)
+	descPushes = prometheus.NewDesc("headrace_push_connections_total",
+		"Connections of encoders, by what became of them.", []string{"outcome"}, nil)
+	descPublishers = prometheus.NewDesc("headrace_publishers",
+		"Streams that an encoder pushes now.", nil, nil)
 	descSessions = prometheus.NewDesc("headrace_sessions",
 		"Viewer sessions that are open.", nil, nil)
 	descDraining = prometheus.NewDesc("headrace_draining",
@@ -41,7 +46,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c *Counters) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descTokens, descRequests, descBytes, descStarts, descRestarts, descSegments, descSegmentBytes, descState,
+		descTokens, descRequests, descBytes, descPushes, descStarts, descRestarts, descSegments, descSegmentBytes, descState,
 	} {
 		ch <- d
 	}
@@ -59,6 +64,9 @@ func (c *Counters) Collect(ch chan<- prometheus.Metric) {
 			ch <- counter(descRequests, c.requests[k][i].Load(), k.String(), strconv.Itoa(status))
 		}
 		ch <- counter(descRequests, c.requests[k][len(statuses)].Load(), k.String(), "other")
+	}
+	for _, o := range rtmp.Outcomes() {
+		ch <- counter(descPushes, c.pushes[o].Load(), string(o))
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -86,7 +94,7 @@ type gauges struct{ host *Host }
 
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descLastMSN, descRing, descSessions, descDraining} {
+	for _, d := range []*prometheus.Desc{descLastMSN, descRing, descSessions, descPublishers, descDraining} {
 		ch <- d
 	}
 }
@@ -94,6 +102,7 @@ func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(descSessions, float64(g.host.sessions.Len()))
+	ch <- gauge(descPublishers, float64(len(g.host.Publishers())))
 	ch <- gauge(descDraining, truth(g.host.Draining()))
 	e := g.host.Engine()
 	if e == nil {

@@ -77,9 +77,9 @@ type Stream struct {
 	ID string `json:"id"`
 
 	// Where it comes from, in order of preference: http, https, rtmp, rtmps, srt or
-	// udp URLs, `file:/path` (looped), or `test:`, a test pattern. While one fails
-	// the next is used; the stream returns to a more preferred one when that
-	// delivers again. Required.
+	// udp URLs, `push:`, what an encoder pushes to the `rtmp` port, `file:/path`
+	// (looped), or `test:`, a test pattern. While one fails the next is used; the
+	// stream returns to a more preferred one when that delivers again. Required.
 	Sources []string `json:"sources,omitempty"`
 
 	// Its renditions, best first. Default: one named `source` that copies.
@@ -98,6 +98,16 @@ type Stream struct {
 	// How many segments a playlist lists, 6 to 120 and no less than three target
 	// durations. Default: the least such number, but not below 8.
 	Window int `json:"window,omitempty"`
+
+	// What viewers see while no source delivers: `card`, a still picture with the
+	// stream's name and no sound, or `file:/path` to a picture (PNG, JPEG, BMP, WebP) or
+	// a film, which is looped. It stands behind all sources, and is left as soon as one
+	// of them delivers. Default: none, and viewers wait.
+	Slate string `json:"slate,omitempty"`
+
+	// How long a more preferred source must have delivered without a fault, beside the
+	// backup that runs, until the stream returns to it. Default: 10s.
+	ReturnAfter caddy.Duration `json:"return_after,omitempty"`
 
 	// Whether it runs only while somebody watches: its first viewer starts it and
 	// waits for its first segment. Default: false.
@@ -132,6 +142,7 @@ type Rendition struct {
 func (s *Stream) setDefaults() {
 	setDefault(&s.Segment, caddy.Duration(2*time.Second))
 	setDefault(&s.LongestGOP, s.Segment)
+	setDefault(&s.ReturnAfter, caddy.Duration(10*time.Second))
 	if s.OnDemand {
 		setDefault(&s.IdleAfter, caddy.Duration(time.Minute))
 	}
@@ -154,6 +165,9 @@ func (r *Rendition) setDefaults() {
 	setDefault(&r.Height, heightOf(r.Name))
 	setDefault(&r.AudioBitrate, 128_000)
 }
+
+// drawnSlate is the value of Slate for a card that the edge draws.
+const drawnSlate = "card"
 
 // heightOf reads the height out of a name like "480p" or "720p50"; 0 for others.
 func heightOf(name string) int {
@@ -183,6 +197,9 @@ func (a *App) check() error {
 	}
 	if l := a.Location; l != nil && !(l.Lat >= -90 && l.Lat <= 90 && l.Lon >= -180 && l.Lon <= 180) {
 		return fmt.Errorf("location %g %g: a latitude is -90 to 90 degrees, a longitude -180 to 180", l.Lat, l.Lon)
+	}
+	if err := a.checkPushed(); err != nil {
+		return err
 	}
 	return a.checkKeys()
 }
@@ -235,13 +252,14 @@ func (s *Stream) document(sources []string) snapshot.Stream {
 		renditions[i] = snapshot.Rendition(r)
 	}
 	return snapshot.Stream{
-		ID:                s.ID,
-		Sources:           sources,
-		Renditions:        renditions,
-		SegmentSeconds:    time.Duration(s.Segment).Seconds(),
-		LongestGOPSeconds: time.Duration(s.LongestGOP).Seconds(),
-		Window:            s.Window,
-		OnDemand:          s.OnDemand,
-		IdleSeconds:       time.Duration(s.IdleAfter).Seconds(),
+		ID:                 s.ID,
+		Sources:            sources,
+		Renditions:         renditions,
+		SegmentSeconds:     time.Duration(s.Segment).Seconds(),
+		LongestGOPSeconds:  time.Duration(s.LongestGOP).Seconds(),
+		Window:             s.Window,
+		ReturnAfterSeconds: time.Duration(s.ReturnAfter).Seconds(),
+		OnDemand:           s.OnDemand,
+		IdleSeconds:        time.Duration(s.IdleAfter).Seconds(),
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
+	"github.com/headrace/headrace/ingest/rtmp"
 )
 
 // RequestKind is what a request under /live/ asked for. The set is closed.
@@ -57,6 +58,7 @@ type Counters struct {
 	tokens   []atomic.Int64 // by token.Reason
 	requests [kinds][len(statuses) + 1]atomic.Int64
 	bytes    [kinds]atomic.Int64
+	pushes   map[rtmp.Outcome]*atomic.Int64 // its keys are all there from the start
 
 	// mu guards the map, which changes with the set of streams only.
 	mu      sync.RWMutex
@@ -74,13 +76,27 @@ type streamCounters struct {
 }
 
 func newCounters() *Counters {
-	return &Counters{tokens: make([]atomic.Int64, len(token.Reasons())), streams: make(map[string]*streamCounters)}
+	c := &Counters{
+		tokens: make([]atomic.Int64, len(token.Reasons())), streams: make(map[string]*streamCounters),
+		pushes: make(map[rtmp.Outcome]*atomic.Int64),
+	}
+	for _, o := range rtmp.Outcomes() {
+		c.pushes[o] = new(atomic.Int64)
+	}
+	return c
 }
 
 // Token counts a check of a token.
 func (c *Counters) Token(reason token.Reason) {
 	if int(reason) < len(c.tokens) {
 		c.tokens[reason].Add(1)
+	}
+}
+
+// Push counts a connection of an encoder, by what became of it.
+func (c *Counters) Push(o rtmp.Outcome) {
+	if n := c.pushes[o]; n != nil {
+		n.Add(1)
 	}
 }
 

@@ -3,6 +3,7 @@ package edge
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/headrace/headrace/controlapi/snapshot"
@@ -52,6 +53,9 @@ func (a *App) stream(s Stream, t texts) (snapshot.Stream, error) {
 			return snapshot.Stream{}, fmt.Errorf("source %d: %w", i+1, err)
 		}
 	}
+	if s.Slate != "" {
+		sources = append(sources, "slate:"+strings.TrimPrefix(strings.TrimPrefix(s.Slate, drawnSlate), "file:"))
+	}
 	stream := s.document(sources)
 	stream.Primary = a.ID
 	stream.Limits = snapshot.Limits(a.Limits)
@@ -90,6 +94,7 @@ func streamSpec(s snapshot.Stream) (ingest.StreamSpec, error) {
 		MinMSN:           s.MinMSN,
 		MinDiscontinuity: s.MinDiscontinuity,
 	}
+	spec.ReturnAfter = seconds(s.ReturnAfterSeconds)
 	if s.OnDemand {
 		spec.IdleAfter = seconds(s.IdleSeconds)
 	}

@@ -19,6 +19,9 @@ type generation struct {
 	document *snapshot.Document // its keys have no secrets any more
 	specs    []ingest.StreamSpec
 	verifier *token.Verifier
+	// pushed are the streams that an encoder may push, listeners where to.
+	pushed    map[string]bool
+	listeners []listenerSpec
 }
 
 // Node is what a configuration says of the edge itself, not of its streams.
@@ -60,5 +63,7 @@ func newGeneration(node Node, doc *snapshot.Document, defaultKey token.KeyRef, l
 	if err != nil {
 		return nil, err
 	}
-	return &generation{node: node, logger: logger, document: withoutSecrets(doc), specs: specs, verifier: verifier}, nil
+	g := &generation{node: node, logger: logger, document: withoutSecrets(doc), specs: specs, verifier: verifier}
+	g.pushed = g.pushedStreams()
+	return g, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
+	"github.com/headrace/headrace/ingest/rtmp"
 )
 
 // sessionLimit bounds the session table.
@@ -42,6 +43,7 @@ type Host struct {
 	sessions   *session.Table
 	logs       *currentLog
 	egress     meter
+	publishers atomic.Pointer[rtmp.Server]
 
 	opened   chan struct{} // closed once a configuration is in force
 	engine   atomic.Pointer[ingest.Engine]
@@ -53,6 +55,8 @@ type Host struct {
 	// started holds the generations that run, newest last: one, or two while
 	// Caddy changes over.
 	started []*generation
+	// push is where encoders connect.
+	push pushHost
 	// memory is the goroutine that governs it, endMemory ends it.
 	memory    sync.WaitGroup
 	endMemory context.CancelFunc
@@ -170,19 +174,23 @@ func (h *Host) start(g *generation) error {
 // open starts an engine that carries nothing yet.
 func (h *Host) open(g *generation) error {
 	h.logs.use(g.logger)
+	log := zap.New(h.logs).Named(string(App{}.CaddyModule().ID))
+	h.push.open(h.pushOptions(log))
 	e, err := ingest.New(ingest.Options{
 		StateDir:        g.node.State,
 		FFmpeg:          g.node.FFmpeg,
 		StartsPerSecond: g.node.StartsPerSecond,
-		Logger:          zap.New(h.logs).Named(string(App{}.CaddyModule().ID)),
+		Logger:          log,
 		Metrics:         h.counters,
 		Viewers:         h.sessions.Viewers,
+		Pushes:          h.push.server,
 		Grace:           childGrace,
 	})
 	if err != nil {
 		return fmt.Errorf("starting edge %q: %w", g.node.ID, err)
 	}
 	h.engine.Store(e)
+	h.publishers.Store(h.push.server)
 	ctx, cancel := context.WithCancel(context.Background())
 	h.endMemory = cancel
 	h.memory.Go(func() { governMemory(ctx) })
@@ -198,11 +206,17 @@ func (h *Host) change(g *generation) error {
 			return err
 		}
 	}
+	undo, err := h.push.listen(g.listeners)
+	if err != nil {
+		return err
+	}
 	if err := h.engine.Load().Apply(g.specs); err != nil {
+		undo()
 		return fmt.Errorf("applying the streams: %w", err)
 	}
 	h.logs.use(g.logger)
 	h.inForce.Store(g)
+	h.push.use(g.listeners)
 	select {
 	case <-h.opened:
 	default:
@@ -237,6 +251,8 @@ func (h *Host) stop(g *generation) {
 // close stops every FFmpeg and frees the state folder. Requests find no engine
 // from here on.
 func (h *Host) close() {
+	h.publishers.Store(nil)
+	h.push.close()
 	e := h.engine.Swap(nil)
 	h.inForce.Store(nil)
 	if e != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/headrace/headrace/caddymodule/edge"
 	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/ingest"
+	"github.com/headrace/headrace/ingest/rtmp"
 )
 
 // State is how the edge sees itself. The set is closed.
@@ -79,6 +80,8 @@ type Stream struct {
 	SegmentAge            *float64                `json:"segment_age"` // seconds
 	Restarts              map[ingest.Reason]int64 `json:"restarts"`
 	Viewers               int                     `json:"viewers"`
+	// Publisher is who pushes it.
+	Publisher *rtmp.Publisher `json:"publisher,omitempty"`
 }
 
 // Versions are those of the parts.
@@ -114,7 +117,9 @@ func health(host *edge.Host) Health {
 		if isFresh(status, s.TargetDuration(), now) {
 			fresh++
 		}
-		h.Streams = append(h.Streams, stream(status, doc, host.Sessions().Viewers(status.ID), now))
+		one := stream(status, doc, host.Sessions().Viewers(status.ID), now)
+		one.Publisher = host.Publisher(status.ID)
+		h.Streams = append(h.Streams, one)
 	}
 	egress := host.Egress()
 	h.Headroom = headroom(node.Capacity, len(streams), egress)

@@ -66,10 +66,8 @@ func (s *Stream) check(edges map[string]bool) error {
 	if len(s.Sources) > MaxSources {
 		return fmt.Errorf("it has %d sources; %d are allowed", len(s.Sources), MaxSources)
 	}
-	for i, src := range s.Sources {
-		if err := CheckSource(src); err != nil {
-			return fmt.Errorf("source %d: %w", i+1, err)
-		}
+	if err := s.checkSources(); err != nil {
+		return err
 	}
 	if err := checkLadder(s.Renditions); err != nil {
 		return err
@@ -78,6 +76,28 @@ func (s *Stream) check(edges map[string]bool) error {
 		return fmt.Errorf("on demand, it is to stop after %g s without viewers; choose 1 s to 24 h", s.IdleSeconds)
 	}
 	return s.checkTiming()
+}
+
+func (s *Stream) checkSources() error {
+	pushed := 0
+	for i, src := range s.Sources {
+		if err := CheckSource(src); err != nil {
+			return fmt.Errorf("source %d: %w", i+1, err)
+		}
+		if strings.HasPrefix(src, "slate:") && i < len(s.Sources)-1 {
+			return fmt.Errorf("source %d is a slate, which never fails: what stands behind it would never be used; make it the last", i+1)
+		}
+		if src == "push:" {
+			pushed++
+		}
+	}
+	if pushed > 1 {
+		return errors.New("it has the source push: more than once; a stream has one publisher")
+	}
+	if !(s.ReturnAfterSeconds >= 0 && s.ReturnAfterSeconds <= 3600) {
+		return fmt.Errorf("a return to the preferred source after %g s; choose 0 s to 1 h", s.ReturnAfterSeconds)
+	}
+	return nil
 }
 
 func (s *Stream) checkTiming() error {
@@ -149,7 +169,8 @@ func (r Rendition) check() error {
 }
 
 // CheckSource tells whether text is a source that an edge may be given: an
-// http, https, rtmp, rtmps, srt or udp URL, "file:" with a path, or "test:".
+// http, https, rtmp, rtmps, srt or udp URL, "file:" with a path, "push:" (what an
+// encoder sends to the edge), "test:", or "slate:" with nothing or a path behind it.
 // Whether its address may be reached is decided where the connection is made.
 // The error never holds the text, which may carry a password.
 func CheckSource(text string) error {
@@ -176,10 +197,20 @@ func CheckSource(text string) error {
 			return errors.New("the test pattern is written test: with nothing behind it")
 		}
 		return nil
+	case "push":
+		if text != "push:" {
+			return errors.New("what an encoder pushes is written push: with nothing behind it")
+		}
+		return nil
+	case "slate":
+		if path := strings.TrimPrefix(text, "slate:"); path != "" && !strings.HasPrefix(path, "/") {
+			return errors.New("the slate's file needs its whole path, as in slate:/path/to/card.png")
+		}
+		return nil
 	case "":
-		return errors.New("it has no scheme; write http, https, rtmp, rtmps, srt, udp, file or test in front of a colon")
+		return errors.New("it has no scheme; write http, https, rtmp, rtmps, srt, udp, push, file or test in front of a colon")
 	}
-	return fmt.Errorf("scheme %q is not supported; use http, https, rtmp, rtmps, srt, udp, file or test", u.Scheme)
+	return fmt.Errorf("scheme %q is not supported; use http, https, rtmp, rtmps, srt, udp, push, file or test", u.Scheme)
 }
 
 // checkID holds ids to the alphabet that tokens and paths share (contracts of the

@@ -75,7 +75,7 @@ type Stream struct {
 	Primary string `json:"primary"`
 	// Relays are the ids of the edges that hold it warm.
 	Relays []string `json:"relays"`
-	// Sources are URLs in order of preference (see CheckSource).
+	// Sources are URLs in order of preference (see CheckSource); a slate is the last.
 	Sources []string `json:"sources"`
 	// Renditions is the ladder, best first.
 	Renditions []Rendition `json:"renditions"`
@@ -92,6 +92,9 @@ type Stream struct {
 	OnDemand bool `json:"on_demand"`
 	// IdleSeconds is how long a stream on demand goes on without viewers.
 	IdleSeconds float64 `json:"idle_seconds"`
+	// ReturnAfterSeconds is how long a preferred source must have delivered again
+	// until the stream leaves a backup for it.
+	ReturnAfterSeconds float64 `json:"return_after_seconds"`
 	// MinMSN is the lowest media sequence number that a packager without a window may use.
 	MinMSN int64 `json:"min_msn"`
 	// MinDiscontinuity is the same for the discontinuity sequence.
