@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ func locate(program string) (path string, err error) {
 		program = "ffmpeg"
 	}
 	path, err = exec.LookPath(program)
+	if err == nil {
+		path, err = filepath.Abs(path) // children do not stand where the edge does
+	}
 	if err != nil {
 		return "", fmt.Errorf("finding FFmpeg: %w; install it (apt-get install ffmpeg) or name its path with the ffmpeg option", err)
 	}

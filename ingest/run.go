@@ -87,6 +87,8 @@ type run struct {
 	lost     map[segment.VoidReason]int64
 	startErr error
 	feedErr  error
+
+	cell *cell // what confines the child; nil before it is started
 }
 
 // partial is a set that some renditions have not delivered yet.
@@ -143,6 +145,7 @@ func (r *run) live() {
 	for i := range r.cutters {
 		readers.Go(func() { r.readRendition(i, child.Pipe(1+i)) })
 	}
+	readers.Go(func() { r.watchLimits(child) })
 	r.wake()
 	select {
 	case <-child.Done():
@@ -175,7 +178,7 @@ func (r *run) start() (*process.Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	child, err := process.Start(process.Spec{
+	child, err := r.launch(list, process.Spec{
 		Stdin: stdin, Path: r.host.path, Args: r.spec.job(r.source, timeline, list, opus).Args(), Env: childEnvironment(),
 		Pipes: 1 + len(r.spec.Renditions), PipeSize: 1 << 20,
 		Grace: r.host.grace, Records: r.host.records, Name: r.spec.ID,
@@ -247,6 +250,7 @@ func (r *run) finish(child *process.Child, startErr error) {
 	default:
 		r.ended = exitReason(child.Exit(), r.lines())
 	}
+	r.ended = r.cell.blame(r.ended)
 }
 
 // dropPartial gives up the sets that not every rendition has delivered. r.mu is held.

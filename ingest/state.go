@@ -25,6 +25,10 @@ func openState(path string) (*stateFolder, error) {
 	if path == "" {
 		return nil, errors.New("no state folder is configured; name one with the state option")
 	}
+	path, err := filepath.Abs(path) // children do not stand where the edge does
+	if err != nil {
+		return nil, fmt.Errorf("finding the state folder: %w", err)
+	}
 	s := &stateFolder{path: path}
 	for _, dir := range []string{path, s.numbers(), s.children(), s.lists()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {

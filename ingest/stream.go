@@ -336,6 +336,7 @@ func (s *Stream) shut() {
 	s.dropQueue()
 	s.setState(StateStopped, ReasonNone)
 	s.host.metrics.Removed(s.id)
+	s.host.confiner.usage.forget(s.id)
 	s.publisher.close()
 }
 

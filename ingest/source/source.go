@@ -124,6 +124,14 @@ func (s Source) Origin() string {
 	return s.scheme + "://" + u.Host
 }
 
+// Path is the local file that it is, or the one of a slate; empty for all others.
+func (s Source) Path() string {
+	if s.kind != File && s.kind != Slate {
+		return ""
+	}
+	return s.url
+}
+
 // String names the source without what may be secret: scheme, host and path
 // only, and of RTMP, whose path holds the stream key, the host alone.
 func (s Source) String() string {

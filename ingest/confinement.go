@@ -1,0 +1,357 @@
+package ingest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/headrace/headrace/ingest/process"
+	"github.com/headrace/headrace/ingest/process/cgroup"
+	"github.com/headrace/headrace/ingest/source"
+)
+
+// ErrUnconfined says that a stream may not run here, because the sandbox that is
+// required cannot be had.
+var ErrUnconfined = errors.New("the sandbox that is required cannot be had")
+
+// SandboxMode says how much of a sandbox children must have.
+type SandboxMode string
+
+// The modes.
+const (
+	SandboxAuto    SandboxMode = "auto"    // what the machine has; the default
+	SandboxRequire SandboxMode = "require" // all that a stream needs, or it does not run
+	SandboxOff     SandboxMode = "off"     // none
+)
+
+// Limits is what one child may use. Zero fields are no limits.
+type Limits = cgroup.Limits
+
+// Confinement is what bounds every child of an engine, item by item.
+type Confinement struct {
+	// Mode is what was asked for; the rest is what it came to.
+	Mode SandboxMode `json:"mode"`
+	// Cgroup is the version of control groups that children are put into, "v2" or
+	// "v1", or "none".
+	Cgroup string `json:"cgroup"`
+	// Limits are those that are enforced, of cpu, memory and pids.
+	Limits []string `json:"limits"`
+	// Landlock is the version of the kernel's interface, 0 for none, and LandlockCovers
+	// what it bounds, of files, tcp, scopes (signals, abstract sockets) and udp.
+	Landlock       int      `json:"landlock"`
+	LandlockCovers []string `json:"landlock_covers"`
+	// OwnUser tells whether each child runs under a user id of its own. One that reads
+	// a local file never does.
+	OwnUser bool `json:"own_user"`
+	// Rlimits are the resource limits of children: core, nofile and fsize, or core
+	// alone where the edge may not set those of another user.
+	Rlimits []string `json:"rlimits"`
+	// Missing says what there is not, and why.
+	Missing []string `json:"missing"`
+}
+
+// confiner confines children, as far as it is asked to and the machine can.
+type confiner struct {
+	mode    SandboxMode
+	program string
+	tree    *cgroup.Tree
+	able    process.Abilities
+	missing []string
+	usage   usages
+	log     *zap.Logger
+
+	mu    sync.Mutex
+	users map[uint32]bool // the ids in use
+}
+
+// openConfiner finds out what the machine has, and ends what an earlier life left in
+// its control groups. The caller holds the lock of the state folder.
+func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*confiner, error) {
+	c := &confiner{
+		mode: mode, program: program, tree: new(cgroup.Tree), log: log, users: make(map[uint32]bool),
+		usage: usages{ended: make(map[string]Usage), running: make(map[*meter]cgroup.Counters)},
+	}
+	switch mode {
+	case SandboxOff:
+		c.tell()
+		return c, nil
+	case "":
+		c.mode = SandboxAuto
+	case SandboxAuto, SandboxRequire:
+	default:
+		return nil, fmt.Errorf("sandbox %q: use require, auto or off", mode)
+	}
+	var err error
+	if c.tree, err = cgroup.Open(treeName(state)); err != nil {
+		c.missing = append(c.missing, err.Error())
+	}
+	left, err := c.tree.Reap()
+	if err != nil {
+		log.Warn("some control groups of an earlier life could not be removed", zap.Error(err))
+	}
+	for _, id := range left {
+		log.Warn("ended a child that an earlier life left in its control group", zap.String("stream_id", id))
+	}
+	c.able = process.ProbeAbilities()
+	c.missing = append(c.missing, lacking(c.able)...)
+	if err := c.try(); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	c.tell()
+	return c, nil
+}
+
+// tell writes down what children get, once.
+func (c *confiner) tell() {
+	in := c.inForce()
+	c.log.Info("confinement of children", zap.String("sandbox", string(in.Mode)), zap.String("cgroup", in.Cgroup),
+		zap.Strings("limits", in.Limits), zap.Int("landlock", in.Landlock), zap.Strings("landlock_covers", in.LandlockCovers),
+		zap.Bool("own_user", in.OwnUser), zap.Strings("rlimits", in.Rlimits), zap.Strings("missing", in.Missing))
+}
+
+// try runs FFmpeg as it is going to be run, and gives up what it cannot live with.
+func (c *confiner) try() error {
+	first := c.trial()
+	if first == nil {
+		return nil
+	}
+	if c.able.Users {
+		c.able.Users = false
+		if c.trial() == nil {
+			c.missing = append(c.missing, fmt.Sprintf("children run under the edge's own user, because others cannot run FFmpeg: %v", first))
+			return nil
+		}
+	}
+	if c.mode == SandboxRequire {
+		return fmt.Errorf("%w: %w; install FFmpeg with all its libraries below /usr", ErrUnconfined, first)
+	}
+	c.able.Landlock = 0
+	c.missing = append(c.missing, fmt.Sprintf("no Landlock, because FFmpeg does not run in it (install it below /usr): %v", first))
+	return nil
+}
+
+// trial asks FFmpeg for its version, confined.
+func (c *confiner) trial() error {
+	spec := process.Spec{Path: c.program, Args: []string{"-hide_banner", "-version"}, Env: childEnvironment(), Name: "ffmpeg"}
+	in, err := c.confine(&spec, Limits{}, new(process.Sandbox), false)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.leave() }()
+	child, err := process.Start(spec)
+	if err != nil {
+		return err
+	}
+	late := time.AfterFunc(detectTimeout, child.Kill)
+	defer late.Stop()
+	<-child.Done()
+	if exit := child.Exit(); exit.Code != 0 {
+		lines := append([]process.Line{{Text: "nothing"}}, child.Lines()...)
+		return fmt.Errorf("running %s confined: exit code %d, signal %d; it said: %s", c.program, exit.Code, exit.Signal, lines[len(lines)-1].Text)
+	}
+	return nil
+}
+
+// treeName keeps the control groups of two edges on one machine apart.
+func treeName(state string) string {
+	if whole, err := filepath.Abs(state); err == nil {
+		state = whole
+	}
+	sum := sha256.Sum256([]byte(state))
+	return "headrace-" + hex.EncodeToString(sum[:4])
+}
+
+// lacking says what of the sandbox is not there, and what would bring it.
+func lacking(a process.Abilities) (missing []string) {
+	add := func(has bool, text string) {
+		if !has {
+			missing = append(missing, text)
+		}
+	}
+	add(a.Landlock.Files(), "Landlock is not there or off: Linux 5.13 or later with lsm=landlock")
+	if a.Landlock.Files() {
+		add(a.Landlock.TCP(), "Landlock does not bound TCP: Linux 6.7 or later")
+		add(a.Landlock.Scopes(), "Landlock does not bound signals: Linux 6.12 or later")
+	}
+	add(a.Users, "children run under the edge's own user: it needs CAP_SETUID, CAP_SETGID, CAP_KILL and a user namespace with ids from 1900000000 on")
+	if a.Users {
+		add(a.UserLimits, "children of other users have no limits of files: it needs CAP_SYS_RESOURCE")
+	}
+	return missing
+}
+
+// inForce is what children get.
+func (c *confiner) inForce() Confinement {
+	in := Confinement{
+		Mode: c.mode, Cgroup: c.tree.Version(), Limits: c.tree.Controllers(), Landlock: int(c.able.Landlock),
+		OwnUser: c.able.Users, Rlimits: []string{"core"}, Missing: slices.Clone(c.missing),
+	}
+	if in.Cgroup == "" {
+		in.Cgroup = "none"
+	}
+	for _, part := range []struct {
+		name string
+		in   bool
+	}{
+		{"files", c.able.Landlock.Files()},
+		{"tcp", c.able.Landlock.TCP()},
+		{"scopes", c.able.Landlock.Scopes()},
+		{"udp", c.able.Landlock.UDP()},
+	} {
+		if part.in {
+			in.LandlockCovers = append(in.LandlockCovers, part.name)
+		}
+	}
+	if !c.able.Users || c.able.UserLimits {
+		in.Rlimits = append(in.Rlimits, "nofile")
+		if c.mode != SandboxOff {
+			in.Rlimits = append(in.Rlimits, "fsize")
+		}
+	}
+	return in
+}
+
+// check refuses a stream that would run with less than is required.
+func (c *confiner) check(s *StreamSpec) error {
+	if c.mode != SandboxRequire {
+		return nil
+	}
+	var missing []string
+	enforced := c.tree.Controllers()
+	for _, limit := range []struct {
+		controller string
+		set        bool
+	}{{"cpu", s.Limits.CPU > 0}, {"memory", s.Limits.Memory > 0}, {"pids", s.Limits.PIDs > 0}} {
+		if limit.set && !slices.Contains(enforced, limit.controller) {
+			missing = append(missing, "a control group for the limit of "+limit.controller)
+		}
+	}
+	if c.tree.Version() == "" {
+		missing = append(missing, "control groups")
+	}
+	if !c.able.Landlock.Files() {
+		missing = append(missing, "Landlock")
+	} else if !c.able.Landlock.TCP() && slices.ContainsFunc(s.Sources, func(src source.Source) bool { return src.Kind() == source.HTTP }) {
+		missing = append(missing, "Landlock's rules for TCP (Linux 6.7), for a source of http or https")
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("stream %q: %w: there is no %s; see README, Run it confined, or say sandbox auto", s.ID, ErrUnconfined, strings.Join(missing, ", no "))
+}
+
+// cell is one child's confinement, from before its start until it is dead.
+type cell struct {
+	host  *confiner
+	group *cgroup.Group // nil: none
+	meter *meter        // of the group
+	user  uint32        // 0: the edge's
+}
+
+// confine adds to a child's spec what bounds it. reach is what its source needs, and
+// trusted one that reads with the edge's own eyes. The cell must be left.
+func (c *confiner) confine(spec *process.Spec, limits Limits, reach *process.Sandbox, trusted bool) (*cell, error) {
+	in := &cell{host: c}
+	if c.mode == SandboxOff {
+		return in, nil
+	}
+	if !trusted {
+		spec.Dir = "/" // where the edge stands is none of the child's business
+	}
+	spec.Sandbox, spec.Landlock = reach, c.able.Landlock
+	if c.tree.Version() != "" {
+		group, err := c.tree.Make(spec.Name, limits)
+		switch {
+		case err == nil:
+			in.group, in.meter, spec.Group = group, newMeter(spec.Name, limits, group), group
+		case c.mode == SandboxRequire:
+			return nil, err
+		default: // a viewer who watches goes on watching
+			c.log.Error("child runs without limits", zap.String("stream_id", spec.Name), zap.Error(err))
+		}
+	}
+	if c.able.Users && !trusted {
+		in.user = c.takeUser(spec.Name)
+		spec.User = in.user
+	}
+	return in, nil
+}
+
+// blame names the limit that made the child end for a reason, if one did.
+func (in *cell) blame(reason Reason) Reason {
+	if in == nil || in.meter == nil {
+		return reason
+	}
+	return in.meter.pressure().blame(reason)
+}
+
+// leave removes what a dead child was in.
+func (in *cell) leave() error {
+	in.host.mu.Lock()
+	delete(in.host.users, in.user)
+	in.host.mu.Unlock()
+	if in.group == nil {
+		return nil
+	}
+	return in.group.Remove()
+}
+
+// takeUser finds an id that no other child of this engine has. It follows from the
+// stream's id, so that files of the same id are not strangers to an operator, and
+// from the program's groups, so that two edges seldom meet.
+func (c *confiner) takeUser(stream string) uint32 {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(stream)) // a hash takes all bytes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := sum.Sum32() % process.UserCount; ; i = (i + 1) % process.UserCount {
+		if user := process.UserBase + i; !c.users[user] {
+			c.users[user] = true
+			return user
+		}
+	}
+}
+
+// close removes the folder of the control groups.
+func (c *confiner) close() error { return c.tree.Close() }
+
+// launch starts the run's child, confined. list is the path of what a looped source
+// is read from. What reads a file of the operator's does so with the edge's own eyes.
+func (r *run) launch(list string, spec process.Spec) (*process.Child, error) {
+	src := r.spec.Sources[r.source]
+	in, err := r.host.confiner.confine(&spec, r.spec.Limits, reach(src, list, spec.Stdin != nil), src.Path() != "")
+	if err != nil {
+		if spec.Stdin != nil {
+			_ = spec.Stdin.Close()
+		}
+		return nil, err
+	}
+	child, err := process.Start(spec)
+	if err != nil {
+		r.host.leave(r.spec.ID, in)
+		return nil, err
+	}
+	r.cell = in
+	return child, nil
+}
+
+// reach is what a child needs for its source: its files, the network where nobody
+// reaches the source on its behalf, and nothing where that is made or fed to it.
+func reach(src source.Source, list string, fed bool) *process.Sandbox {
+	switch src.Kind() {
+	case source.File, source.Slate:
+		return &process.Sandbox{Read: []string{list, src.Path()}}
+	case source.HTTP, source.RTMP, source.SRT, source.UDP:
+		return &process.Sandbox{Anywhere: !fed}
+	}
+	return new(process.Sandbox)
+}
