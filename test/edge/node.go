@@ -97,6 +97,18 @@ func reserve() (fd, port int, err error) {
 	return 0, 0, errors.Join(fmt.Errorf("reserving a port: %w", err), unix.Close(fd))
 }
 
+// ReservePort finds a free port of this machine and keeps it for an edge until the
+// test ends.
+func ReservePort(t testing.TB) int {
+	t.Helper()
+	fd, port, err := reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	return port
+}
+
 func (n *Node) path(name string) string { return filepath.Join(n.folder, name) }
 
 // Folder is where the node keeps its files; State is its state folder.
