@@ -328,7 +328,7 @@ func (c *confiner) close() error { return c.tree.Close() }
 // is read from. What reads a file of the operator's does so with the edge's own eyes.
 func (r *run) launch(list string, spec process.Spec) (*process.Child, error) {
 	src := r.spec.Sources[r.source]
-	in, err := r.host.confiner.confine(&spec, r.spec.Limits, reach(src, list, spec.Stdin != nil), src.Path() != "")
+	in, err := r.host.confiner.confine(&spec, r.spec.Limits, reach(src, list, r.wayPort()), src.Path() != "")
 	if err != nil {
 		if spec.Stdin != nil {
 			_ = spec.Stdin.Close()
@@ -344,14 +344,14 @@ func (r *run) launch(list string, spec process.Spec) (*process.Child, error) {
 	return child, nil
 }
 
-// reach is what a child needs for its source: its files, the network where nobody
-// reaches the source on its behalf, and nothing where that is made or fed to it.
-func reach(src source.Source, list string, fed bool) *process.Sandbox {
+// reach is what a child needs for its source: its files, or the guard's port, through
+// which it reaches one of http; nothing where the source is made or fed to it.
+func reach(src source.Source, list string, port uint16) *process.Sandbox {
 	switch src.Kind() {
 	case source.File, source.Slate:
 		return &process.Sandbox{Read: []string{list, src.Path()}}
-	case source.HTTP, source.RTMP, source.SRT, source.UDP:
-		return &process.Sandbox{Anywhere: !fed}
+	case source.HTTP:
+		return &process.Sandbox{ConnectTCP: port}
 	}
 	return new(process.Sandbox)
 }

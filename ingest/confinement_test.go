@@ -118,18 +118,18 @@ func TestUsersAreTheChildsOwn(t *testing.T) {
 func TestReach(t *testing.T) {
 	for _, tt := range []struct {
 		name, source string
-		fed          bool
+		port         uint16
 		want         process.Sandbox
 	}{
-		{"made", "test:", false, process.Sandbox{}},
-		{"fed", "rtmp://origin.example/live/key", true, process.Sandbox{}},
-		{"a file", "file:/media/a.ts", false, process.Sandbox{Read: []string{"/state/list", "/media/a.ts"}}},
-		{"a card that is drawn", "slate:", false, process.Sandbox{Read: []string{"/state/list", ""}}},
-		{"pushed", "push:", true, process.Sandbox{}},
-		{"the network", "https://origin.example/", false, process.Sandbox{Anywhere: true}},
+		{"made", "test:", 0, process.Sandbox{}},
+		{"fed", "rtmp://origin.example/live/key", 0, process.Sandbox{}},
+		{"a file", "file:/media/a.ts", 0, process.Sandbox{Read: []string{"/state/list", "/media/a.ts"}}},
+		{"a card that is drawn", "slate:", 0, process.Sandbox{Read: []string{"/state/list", ""}}},
+		{"pushed", "push:", 0, process.Sandbox{}},
+		{"the guard", "https://origin.example/", 4321, process.Sandbox{ConnectTCP: 4321}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(&tt.want, reach(spec(t, "news", tt.source).Sources[0], "/state/list", tt.fed)); diff != "" {
+			if diff := cmp.Diff(&tt.want, reach(spec(t, "news", tt.source).Sources[0], "/state/list", tt.port)); diff != "" {
 				t.Errorf("reach (-want +got):\n%s", diff)
 			}
 		})

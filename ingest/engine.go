@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/headrace/headrace/ingest/ffmpeg"
+	"github.com/headrace/headrace/ingest/guard"
 	"github.com/headrace/headrace/ingest/process"
 	"github.com/headrace/headrace/ingest/source"
 )
@@ -71,7 +72,7 @@ type childHost struct {
 	breaker   *source.Breaker
 	log       *zap.Logger
 	pushes    Pushes
-	feed      func(stream string, s source.Source) source.Feed // nil: FFmpeg reads it itself
+	guard     *guard.Guard
 	confiner  *confiner
 	buried    sync.WaitGroup
 }
@@ -130,7 +131,7 @@ func New(o Options) (*Engine, error) {
 			records: state.children(), numbers: state.numbers(), lists: state.lists(), ringBytes: o.RingBytes,
 			viewers: o.Viewers, metrics: o.Metrics, log: o.Logger,
 			pushes: o.Pushes,
-			feed:   func(string, source.Source) source.Feed { return nil },
+			guard:  guard.New(guard.Policy{}),
 		},
 		state: state, specs: make(map[string]*StreamSpec),
 	}
@@ -264,6 +265,10 @@ func (e *Engine) originReturned(origin string) {
 
 // Confinement is what bounds the children.
 func (e *Engine) Confinement() Confinement { return e.host.confiner.inForce() }
+
+// SetPolicy says where sources may be from now on; at first that is the public
+// internet alone.
+func (e *Engine) SetPolicy(p guard.Policy) { e.host.guard.SetPolicy(p) }
 
 // FFmpegVersion is the version that FFmpeg gives itself.
 func (e *Engine) FFmpegVersion() string { return e.host.build.Version }

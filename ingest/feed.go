@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/headrace/headrace/ingest/ffmpeg"
+	"github.com/headrace/headrace/ingest/pull"
 	"github.com/headrace/headrace/ingest/source"
 )
 
@@ -17,7 +19,7 @@ var errNoPublisher = &source.Error{Failure: ffmpeg.FailureNoPublisher, Err: erro
 func (r *run) feedOf() (source.Feed, error) {
 	src := r.spec.Sources[r.source]
 	if src.Kind() != source.Push {
-		return r.host.feed(r.spec.ID, src), nil
+		return pull.New(r.host.guard, src), nil
 	}
 	if feed := r.host.pushes.Feed(r.spec.ID); feed != nil {
 		return feed, nil
@@ -60,7 +62,7 @@ func (r *run) feedEnded(err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.feedErr = err
+	r.feedErr, r.feedEndedAt = err, time.Now()
 }
 
 // failureOf is what an error of a source tells.

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/headrace/headrace/ingest/ffmpeg"
+	"github.com/headrace/headrace/ingest/guard"
 	"github.com/headrace/headrace/ingest/playlist"
 )
 
@@ -203,6 +205,7 @@ func TestSourceFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := newEngine(t, t.TempDir())
+	e.SetPolicy(guard.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	for name, tt := range map[string]struct {
 		source string
 		reason Reason
@@ -210,6 +213,7 @@ func TestSourceFailures(t *testing.T) {
 		"missing": {"file:" + filepath.Join(dir, "missing.ts"), ReasonSourceUnreachable},
 		"invalid": {"file:" + text, ReasonSourceInvalid},
 		"refused": {"http://127.0.0.1:1/x.ts", ReasonSourceUnreachable},
+		"outside": {"http://127.0.0.2:1/x.ts", ReasonSourceForbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := e.Apply([]StreamSpec{copied(spec(t, name, tt.source))}); err != nil {

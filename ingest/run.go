@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/headrace/headrace/ingest/ffmpeg"
+	"github.com/headrace/headrace/ingest/guard"
 	"github.com/headrace/headrace/ingest/process"
 	"github.com/headrace/headrace/ingest/segment"
 )
@@ -73,9 +74,10 @@ type run struct {
 	begun, delivers time.Time
 
 	child  atomic.Pointer[process.Child]
-	speed  atomic.Uint64 // ×1000
-	queued atomic.Int32  // whole sets that nobody has listed or dropped yet
-	kill   atomic.Bool   // end it by SIGKILL
+	way    atomic.Pointer[guard.Proxy] // to a source of http; nil: the child needs none
+	speed  atomic.Uint64               // ×1000
+	queued atomic.Int32                // whole sets that nobody has listed or dropped yet
+	kill   atomic.Bool                 // end it by SIGKILL
 
 	mu       sync.Mutex
 	asked    Reason // why we ended it; ReasonNone: we did not
@@ -87,6 +89,8 @@ type run struct {
 	lost     map[segment.VoidReason]int64
 	startErr error
 	feedErr  error
+	// feedEndedAt is when feedErr ended the feed.
+	feedEndedAt time.Time
 
 	cell *cell // what confines the child; nil before it is started
 }
@@ -131,6 +135,7 @@ func startRun(host *childHost, spec *StreamSpec, source int, counters []*segment
 func (r *run) live() {
 	defer r.wake()
 	defer close(r.done)
+	defer r.closeWay()
 	defer r.cancel()
 	child, err := r.start()
 	if err != nil {
@@ -174,12 +179,16 @@ func (r *run) start() (*process.Child, error) {
 	if err != nil {
 		return nil, err
 	}
+	way, err := r.openWay()
+	if err != nil {
+		return nil, err
+	}
 	stdin, opus, err := r.openFeed()
 	if err != nil {
 		return nil, err
 	}
 	child, err := r.launch(list, process.Spec{
-		Stdin: stdin, Path: r.host.path, Args: r.spec.job(r.source, timeline, list, opus).Args(), Env: childEnvironment(),
+		Stdin: stdin, Path: r.host.path, Args: r.spec.job(r.source, timeline, list, opus).Args(), Env: append(childEnvironment(), way...),
 		Pipes: 1 + len(r.spec.Renditions), PipeSize: 1 << 20,
 		Grace: r.host.grace, Records: r.host.records, Name: r.spec.ID,
 	})
@@ -236,7 +245,10 @@ func (r *run) finish(child *process.Child, startErr error) {
 	defer r.mu.Unlock()
 	r.startErr = startErr
 	defer r.dropPartial()
+	trouble := r.trouble()
 	switch {
+	case r.asked == ReasonNoOutput && trouble != nil:
+		r.ended = Reason(trouble.err.Failure) // which is why there was none
 	case r.asked != ReasonNone:
 		r.ended = r.asked
 	case startErr != nil && r.ctx.Err() != nil:
@@ -245,10 +257,10 @@ func (r *run) finish(child *process.Child, startErr error) {
 		r.ended = Reason(failureOf(startErr))
 	case startErr != nil:
 		r.ended = ReasonStartFailed
-	case failureOf(r.feedErr) != ffmpeg.FailureNone:
-		r.ended = Reason(failureOf(r.feedErr))
+	case trouble != nil && child.Exit().Signal == 0:
+		r.ended = Reason(trouble.err.Failure)
 	default:
-		r.ended = exitReason(child.Exit(), r.lines())
+		r.ended = exitReason(child.Exit(), r.childLines())
 	}
 	r.ended = r.cell.blame(r.ended)
 }
@@ -409,12 +421,17 @@ func (r *run) takeLost() map[segment.VoidReason]int64 {
 	return lost
 }
 
-// end is how the run ended; valid once done is closed.
-func (r *run) end() (reason Reason, delivered bool, startErr error) {
+// end is how the run ended, and what the edge itself knows of why; valid once done
+// is closed.
+func (r *run) end() (reason Reason, delivered bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	err = r.startErr
+	if trouble := r.trouble(); err == nil && trouble != nil {
+		err = trouble.err
+	}
 	// design.md, Failover: two segments since its start make a child that delivered.
-	return r.ended, r.whole >= 2, r.startErr
+	return r.ended, r.whole >= 2, err
 }
 
 // vitals are the signs of life of its output, which began at a time. Only the
@@ -469,8 +486,19 @@ func (r *run) pid() int {
 	return 0
 }
 
-// lines are the child's last ones with the source's secrets replaced.
+// lines are the child's last ones, and what the edge knows of its source.
 func (r *run) lines() []LogLine {
+	lines := r.childLines()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if trouble := r.trouble(); trouble != nil {
+		lines = append(lines, LogLine{Time: trouble.at, Text: "[source] " + trouble.err.Error()})
+	}
+	return lines
+}
+
+// childLines are the child's last ones with the source's secrets replaced.
+func (r *run) childLines() []LogLine {
 	child := r.child.Load()
 	if child == nil {
 		return nil

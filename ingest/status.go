@@ -45,6 +45,7 @@ const (
 	ReasonSourceStatus      Reason = "source_error_status" // the source's host answered with an error: 404, 5xx
 	ReasonSourceRefused     Reason = "source_refused"      // the source answered 401 or 403
 	ReasonSourceInvalid     Reason = "source_invalid"      // what came is not media
+	ReasonSourceForbidden   Reason = "source_forbidden"    // it is, or leads to, an address that the guard does not allow
 	ReasonSourceTimeout     Reason = "source_timeout"      // the source stopped answering
 	ReasonOriginDown        Reason = "origin_down"         // its host is down; another stream tries it, the rest wait
 	ReasonNoPublisher       Reason = "no_publisher"        // nobody pushes the stream, or nobody does any more
@@ -70,7 +71,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonExit, ReasonSourceEnded, ReasonKilled, ReasonSourceUnreachable, ReasonSourceStatus, ReasonSourceRefused, ReasonSourceInvalid,
-		ReasonSourceTimeout, ReasonOriginDown, ReasonNoPublisher, ReasonSourceChanged, ReasonUnsupported, ReasonStartFailed, ReasonNoOutput, ReasonStalled, ReasonFrozen,
+		ReasonSourceForbidden, ReasonSourceTimeout, ReasonOriginDown, ReasonNoPublisher, ReasonSourceChanged, ReasonUnsupported, ReasonStartFailed, ReasonNoOutput, ReasonStalled, ReasonFrozen,
 		ReasonNoSegment, ReasonNoKeyframe, ReasonDrift, ReasonOOM, ReasonPIDs, ReasonCPUThrottled, ReasonChanged, ReasonPreferred, ReasonOperator, ReasonIdle,
 	}
 }

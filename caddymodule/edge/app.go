@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	"go.uber.org/zap"
+
+	"github.com/headrace/headrace/ingest"
 )
 
 func init() {
@@ -20,8 +22,8 @@ func init() {
 //
 // A reload never disturbs what did not change: a stream whose configuration is
 // the same keeps its FFmpeg, its segments and its viewers. The fields `id`,
-// `state`, `ffmpeg` and `starts_per_second` need a restart of the process, and a
-// reload that changes one of them is refused.
+// `state`, `ffmpeg`, `sandbox` and `starts_per_second` need a restart of the process,
+// and a reload that changes one of them is refused.
 //
 // Placeholders such as `{env.HEADRACE_KEY}` are replaced in the secrets of keys
 // and in sources, when the app starts: a configuration can be validated where
@@ -55,10 +57,23 @@ type App struct {
 	// What the whole node may be given.
 	Capacity Capacity `json:"capacity,omitzero"`
 
-	// What the FFmpeg of each stream may use. They are handed on with every
-	// stream, but THIS RELEASE DOES NOT ENFORCE THEM: `/-/health` says
-	// `"confinement": "none"`. Default: no limits.
+	// What each FFmpeg may use. Control groups enforce it, where the edge may make
+	// some: `confinement` in `/-/health` lists the limits that are in force. A
+	// stream whose limits change goes over to another FFmpeg without a hole.
+	// Default: no limits.
 	Limits Limits `json:"limits,omitzero"`
+
+	// How much of a sandbox each FFmpeg must have. `auto`: as much as the machine
+	// has, of control groups, Landlock, a user id of its own and resource limits.
+	// `require`: a configuration is refused unless every stream gets Landlock
+	// (Linux 5.13, for sources of http and https 6.7) and a control group that
+	// enforces all of `limits`. `off`: nothing of that, and no limits.
+	// `/-/health` and the log at the start say what is in force, and what is
+	// missing. Default: `auto`.
+	Sandbox string `json:"sandbox,omitempty"`
+
+	// Which addresses sources may be at.
+	Guard Guard `json:"guard,omitzero"`
 
 	// Where the node stands, for routing by distance. Default: unknown.
 	Location *Location `json:"location,omitempty"`
@@ -167,6 +182,7 @@ func (a *App) setDefaults() {
 	setDefault(&a.State, filepath.Join(caddy.AppDataDir(), "headrace"))
 	setDefault(&a.Group, "default")
 	setDefault(&a.FFmpeg, "ffmpeg")
+	setDefault(&a.Sandbox, string(ingest.SandboxAuto))
 	setDefault(&a.Capacity.Streams, 200)
 	for i := range a.RTMP {
 		a.RTMP[i].setDefaults(a.URL)
@@ -192,7 +208,11 @@ func (a *App) translate(t texts) (*generation, error) {
 	if err := doc.Check(); err != nil {
 		return nil, err
 	}
-	g, err := newGeneration(a.node(), doc, a.defaultKey(), a.logger)
+	node, err := a.node()
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGeneration(node, doc, a.defaultKey(), a.logger)
 	if err != nil {
 		return nil, err
 	}
@@ -200,8 +220,12 @@ func (a *App) translate(t texts) (*generation, error) {
 	return g, nil
 }
 
-func (a *App) node() Node {
-	return Node{ID: a.ID, State: a.State, FFmpeg: a.FFmpeg, Capacity: a.Capacity, StartsPerSecond: a.StartsPerSecond}
+func (a *App) node() (Node, error) {
+	policy, err := a.Guard.policy()
+	if err != nil {
+		return Node{}, fmt.Errorf("guard: %w", err)
+	}
+	return Node{ID: a.ID, State: a.State, FFmpeg: a.FFmpeg, Capacity: a.Capacity, StartsPerSecond: a.StartsPerSecond, Sandbox: ingest.SandboxMode(a.Sandbox), Guard: policy}, nil
 }
 
 // Interface guards

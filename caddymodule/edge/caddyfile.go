@@ -49,6 +49,10 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			memory <size>
 //			pids   <number>
 //		}
+//		sandbox  require|auto|off
+//		guard {
+//			allow <address or prefix>...
+//		}
 //		location <latitude> <longitude>
 //		rtmp <address> {
 //			tls  [<host name>...]
@@ -73,7 +77,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //	}
 //
-// rtmp, key, stream, source and rendition may be repeated, everything else is given
+// rtmp, key, allow, stream, source and rendition may be repeated, everything else is given
 // once. Bit rates are in bits per second with decimal units: 1200k, 3m, 10gbit.
 // Sizes are in bytes: 512MiB. The fields of App tell the meanings and defaults.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -94,6 +98,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			"memory": size(&a.Limits.Memory),
 			"pids":   count(&a.Limits.PIDs),
 		}),
+		"sandbox":     argument(a.parseSandbox),
+		"guard":       block(options{"allow": many(a.Guard.parseAllow)}),
 		"location":    once(a.parseLocation),
 		"key":         many(a.parseKey),
 		"default_key": once(a.parseDefaultKey),
@@ -110,6 +116,14 @@ func (a *App) parseLocation(d *caddyfile.Dispenser) error {
 		return err
 	}
 	return number(&a.Location.Lon).parse(d)
+}
+
+func (a *App) parseSandbox(d *caddyfile.Dispenser) error {
+	a.Sandbox = d.Val()
+	if err := a.checkSandbox(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
 }
 
 func (a *App) parseKey(d *caddyfile.Dispenser) error {

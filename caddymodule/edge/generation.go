@@ -9,6 +9,7 @@ import (
 	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
+	"github.com/headrace/headrace/ingest/guard"
 )
 
 // generation is one configuration, made ready to be put in force. It is kept as
@@ -32,6 +33,9 @@ type Node struct {
 	Capacity Capacity
 	// StartsPerSecond is 0 for the engine's default.
 	StartsPerSecond int
+	Sandbox         ingest.SandboxMode
+	// Guard is where sources may be.
+	Guard guard.Policy
 }
 
 // checkReload refuses what the engine was opened with and cannot change.
@@ -44,6 +48,7 @@ func (n Node) checkReload(next Node) error {
 		{"state", n.State, next.State},
 		{"ffmpeg", n.FFmpeg, next.FFmpeg},
 		{"starts_per_second", n.StartsPerSecond, next.StartsPerSecond},
+		{"sandbox", n.Sandbox, next.Sandbox},
 	} {
 		if fixed.is != fixed.want {
 			return fmt.Errorf("a reload cannot change option %q from %v to %v; restart the edge", fixed.option, fixed.is, fixed.want)

@@ -16,6 +16,7 @@ import (
 	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
+	"github.com/headrace/headrace/ingest/process"
 	"github.com/headrace/headrace/ingest/rtmp"
 )
 
@@ -174,6 +175,9 @@ func (h *Host) start(g *generation) error {
 // open starts an engine that carries nothing yet.
 func (h *Host) open(g *generation) error {
 	h.logs.use(g.logger)
+	if err := process.Harden(); err != nil {
+		g.logger.Warn("preparing the process for its children", zap.Error(err))
+	}
 	log := zap.New(h.logs).Named(string(App{}.CaddyModule().ID))
 	h.push.open(h.pushOptions(log))
 	e, err := ingest.New(ingest.Options{
@@ -185,6 +189,7 @@ func (h *Host) open(g *generation) error {
 		Viewers:         h.sessions.Viewers,
 		Pushes:          h.push.server,
 		Grace:           childGrace,
+		Sandbox:         g.node.Sandbox,
 	})
 	if err != nil {
 		return fmt.Errorf("starting edge %q: %w", g.node.ID, err)
@@ -210,7 +215,12 @@ func (h *Host) change(g *generation) error {
 	if err != nil {
 		return err
 	}
-	if err := h.engine.Load().Apply(g.specs); err != nil {
+	engine := h.engine.Load()
+	engine.SetPolicy(g.node.Guard)
+	if err := engine.Apply(g.specs); err != nil {
+		if n := len(h.started); n > 0 {
+			engine.SetPolicy(h.started[n-1].node.Guard)
+		}
 		undo()
 		return fmt.Errorf("applying the streams: %w", err)
 	}

@@ -58,6 +58,9 @@ const (
 // opusAudioBitrate is what Opus becomes in AAC where the rest is copied.
 const opusAudioBitrate = 160_000
 
+// maxAlloc is the largest piece of memory that FFmpeg asks for at a time, in bytes.
+const maxAlloc = "268435456"
+
 // Args is the argument list, without the program's name. Each rendition is an
 // MPEG-TS on its own pipe; no segment is made by FFmpeg.
 //
@@ -66,7 +69,7 @@ const opusAudioBitrate = 160_000
 // an amount of its own and pull the renditions' keyframes apart.
 func (j Job) Args() []string {
 	args := []string{
-		"-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+warning",
+		"-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+warning", "-max_alloc", maxAlloc,
 		"-stats_period", "0.5", "-progress", "pipe:" + strconv.Itoa(ProgressFD), "-copyts",
 	}
 	args = append(args, j.Input.Options...)

@@ -10,7 +10,7 @@ import (
 )
 
 func TestArgsOfRenditions(t *testing.T) {
-	network := URLInput("https://origin.example/news.m3u8", "https,tls,tcp")
+	network := HTTPInput("http://source/news/index.m3u8", true)
 	pattern := TestInput("news", 360, time.Hour)
 	for _, tt := range []struct {
 		name       string
@@ -54,7 +54,7 @@ func TestArgsOfRenditions(t *testing.T) {
 
 func TestTheAddressIsOneArgumentBehindItsFlag(t *testing.T) {
 	const url = "http://host/a b -y /etc/passwd.m3u8"
-	args := Job{Input: URLInput(url, "http,tcp"), Renditions: []Rendition{{Copy: true}}}.Args()
+	args := Job{Input: HTTPInput(url, true), Renditions: []Rendition{{Copy: true}}}.Args()
 	i := slices.Index(args, url)
 	if i < 1 || args[i-1] != "-i" {
 		t.Errorf("got %q, want the URL whole behind -i", args)

@@ -10,19 +10,37 @@ import (
 // decides; this only frees a child that nobody watches any more.
 const networkTimeout = "10000000" // µs
 
-// probing keeps FFmpeg from reading seconds of a live source before it starts.
-var probing = []string{"-probesize", "2000000", "-analyzeduration", "1500000"}
+// bounds keep FFmpeg from reading seconds of a live source before it starts, and
+// from what hostile media can make it do: thousands of streams, pictures without
+// end, decoders that hardly anybody has looked at. They are no boundary, what
+// confines the process is; they are where most attempts end.
+var bounds = []string{
+	"-probesize", "2000000", "-analyzeduration", "1500000", "-max_streams", "64", "-max_pixels", "33554432",
+	"-codec_whitelist", "h264,hevc,mpeg1video,mpeg2video,mpeg4,aac,aac_latm,mp1float,mp1,mp2float,mp2,mp3float,mp3,ac3,eac3,opus,libopus",
+}
 
-// URLInput reads an address of the network. protocols is FFmpeg's whitelist for it.
-func URLInput(url, protocols string, options ...string) Input {
-	in := append([]string{"-protocol_whitelist", protocols, "-rw_timeout", networkTimeout}, probing...)
-	in = append(in, options...)
+// What is read as media, and as what an HLS playlist may list.
+const (
+	mediaFormats    = "mpegts,mov,flv,aac,mp3,hls"
+	playlistFormats = "hls,mpegts,mov,aac,mp3,ac3,eac3,webvtt"
+)
+
+// HTTPInput reads a URL by plain http, through the proxy that the child's
+// environment names: it needs no other protocol. playlist says that HLS is there.
+func HTTPInput(url string, playlist bool) Input {
+	in := append([]string{"-protocol_whitelist", "http,tcp,crypto", "-rw_timeout", networkTimeout}, bounds...)
+	if !playlist {
+		return Input{Options: append(in, "-format_whitelist", mediaFormats, "-i", url)}
+	}
+	// -re: an HLS source comes in bursts of whole files, which would look like a
+	// stall between two of them.
+	in = append(in, "-format_whitelist", playlistFormats, "-re", "-f", "hls", "-http_persistent", "0", "-max_reload", "10", "-m3u8_hold_counters", "30")
 	return Input{Options: append(in, "-i", url)}
 }
 
 // FeedInput reads MPEG-TS on the standard input: the child itself reaches for nothing.
 func FeedInput() Input {
-	in := append([]string{"-protocol_whitelist", "pipe", "-f", "mpegts"}, probing...)
+	in := append([]string{"-protocol_whitelist", "pipe", "-format_whitelist", "mpegts", "-f", "mpegts"}, bounds...)
 	return Input{Options: append(in, "-i", "pipe:0")}
 }
 

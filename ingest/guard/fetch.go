@@ -181,6 +181,10 @@ func (p *Proxy) ask(ctx context.Context, target *url.URL, asked http.Header) (*h
 	p.cookies.add(req)
 	resp, err := p.transport.RoundTrip(req)
 	if err != nil {
+		var refused *ForbiddenError
+		if errors.As(err, &refused) {
+			err = refused // which says it all
+		}
 		return nil, fmt.Errorf("asking %s: %w", target.Host, err)
 	}
 	p.cookies.keep(resp)

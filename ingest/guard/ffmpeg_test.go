@@ -76,7 +76,7 @@ func run(t *testing.T, text string) (out []byte, lines, argv string) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("FFmpeg: %v\n%s", err, &words)
 	}
-	if failure := p.Failure(); failure != nil {
+	if failure, _ := p.Failure(); failure != nil {
 		t.Errorf("the guard: %v", failure)
 	}
 	return out, words.String(), strings.Join(cmd.Args, " ")

@@ -67,8 +67,9 @@ type Proxy struct {
 	cookies   cookies
 	served    sync.WaitGroup
 
-	mu      sync.Mutex
-	failure *source.Error
+	mu       sync.Mutex
+	failure  *source.Error
+	failedAt time.Time
 }
 
 // Open opens a proxy for a child that is to read the source from an http or https URL.
@@ -111,7 +112,7 @@ func (p *Proxy) Close() {
 }
 
 // Port is that of 127.0.0.1 on which the proxy listens.
-func (p *Proxy) Port() int { return p.listener.Addr().(*net.TCPAddr).Port }
+func (p *Proxy) Port() uint16 { return p.listener.Addr().(*net.TCPAddr).AddrPort().Port() }
 
 // Environment is the variable by which the child finds the proxy. Unlike arguments,
 // a process's environment is not for everybody to read.
@@ -120,11 +121,11 @@ func (p *Proxy) Environment() string {
 }
 
 // Failure is what went wrong with the source since it delivered media last, nil if
-// nothing did. The guard knows better than FFmpeg why FFmpeg got nothing.
-func (p *Proxy) Failure() *source.Error {
+// nothing did, and when. The guard knows better than FFmpeg why FFmpeg got nothing.
+func (p *Proxy) Failure() (failure *source.Error, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.failure
+	return p.failure, p.failedAt
 }
 
 // serve answers one request of the child.
@@ -173,7 +174,7 @@ func (p *Proxy) fail(w http.ResponseWriter, child context.Context, err error) {
 	}
 	failure := Explain(err)
 	p.mu.Lock()
-	p.failure = failure
+	p.failure, p.failedAt = failure, time.Now()
 	p.mu.Unlock()
 	var broken *brokenOffError
 	if errors.As(err, &broken) {

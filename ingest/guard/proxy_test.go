@@ -72,7 +72,7 @@ func (c *child) get(address string) (status int, body string) {
 // wantFailure checks what the proxy says of the source.
 func (c *child) wantFailure(failure ffmpeg.Failure, text string) {
 	c.t.Helper()
-	got := c.proxy.Failure()
+	got, _ := c.proxy.Failure()
 	switch {
 	case got == nil && failure == ffmpeg.FailureNone:
 	case got == nil || got.Failure != failure || !strings.Contains(got.Error(), text):

@@ -28,15 +28,8 @@ const (
 	Slate Kind = "slate" // a card for when nothing else delivers
 )
 
-// protocols is FFmpeg's whitelist per scheme: what a source may make it open.
-var protocols = map[string]string{
-	"http":  "http,https,tcp,tls,crypto",
-	"https": "http,https,tcp,tls,crypto",
-	"rtmp":  "rtmp,tcp",
-	"rtmps": "rtmps,rtmp,tls,tcp",
-	"srt":   "srt",
-	"udp":   "udp",
-}
+// kinds are those of the URL schemes.
+var kinds = map[string]Kind{"http": HTTP, "https": HTTP, "rtmp": RTMP, "rtmps": RTMP, "srt": SRT, "udp": UDP}
 
 // Source is one place that a stream can come from. The zero value is none.
 type Source struct {
@@ -71,13 +64,13 @@ func Parse(text string) (Source, error) {
 	if err != nil || u.Scheme == "" {
 		return Source{}, errors.New("the source is not a URL; write one as https://host/path, file:/path or test: (the test pattern)")
 	}
-	if protocols[u.Scheme] == "" {
+	if kinds[u.Scheme] == "" {
 		return Source{}, fmt.Errorf("source scheme %q is not supported; use http, https, rtmp, rtmps, srt, udp, file or test", u.Scheme)
 	}
 	if u.Hostname() == "" {
 		return Source{}, fmt.Errorf("the %s source names no host", u.Scheme)
 	}
-	return Source{kind: kindOf(u.Scheme), scheme: u.Scheme, url: text}, nil
+	return Source{kind: kinds[u.Scheme], scheme: u.Scheme, url: text}, nil
 }
 
 // parseSlate reads the path of a slate's picture or film; empty: the edge draws a card.
@@ -92,18 +85,6 @@ func parseSlate(path string) (Source, error) {
 		return Source{}, errors.New("the path of the slate's picture may hold letters, digits, / . _ - and spaces; rename it")
 	}
 	return Source{kind: Slate, scheme: "slate", url: path}, nil
-}
-
-func kindOf(scheme string) Kind {
-	switch scheme {
-	case "rtmp", "rtmps":
-		return RTMP
-	case "srt":
-		return SRT
-	case "udp":
-		return UDP
-	}
-	return HTTP
 }
 
 // Kind says how it is read.
@@ -223,26 +204,10 @@ func (s Source) Input(p Place) ffmpeg.Input {
 		in := ffmpeg.FeedInput()
 		in.Opus = p.Opus
 		return in
+	case RTMP, SRT, UDP:
+		return ffmpeg.FeedInput()
 	}
-	return ffmpeg.URLInput(s.url, protocols[s.scheme], s.options()...)
-}
-
-// options are those that only one kind of input knows: FFmpeg ends with "Option
-// not found" where they do not fit.
-func (s Source) options() []string {
-	switch {
-	case s.kind == HTTP && s.isPlaylist():
-		// -re: an HLS source comes in bursts of whole files, which would look like a
-		// stall between two of them.
-		return []string{"-re", "-f", "hls", "-http_persistent", "0", "-max_reload", "10", "-m3u8_hold_counters", "30"}
-	case s.kind == HTTP:
-		return nil
-	case s.kind == UDP:
-		return []string{"-f", "mpegts"}
-	case s.kind == RTMP:
-		return []string{"-rtmp_live", "live"}
-	}
-	return nil
+	return ffmpeg.HTTPInput(s.surrogateURL(p.Stream), s.isPlaylist())
 }
 
 func (s Source) isPlaylist() bool {

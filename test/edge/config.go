@@ -12,6 +12,9 @@ type Config struct {
 	Streams []Stream
 	// Options are further lines of the global option "edge".
 	Options []string
+	// Guard are the lines of the option "guard"; nil allows this machine, where the
+	// sources of tests are.
+	Guard []string
 	// Global are further lines of the global options.
 	Global []string
 	// Site are further lines of the site.
@@ -69,6 +72,11 @@ func (n *Node) caddyfile(c Config) string {
 		"id edge-1", "state " + state, fmt.Sprintf("key %s %s {\n\t\t\tsecret_file %s\n\t\t}", Reseller, keyID, n.path("key")),
 		fmt.Sprintf("default_key %s %s", Reseller, keyID),
 	}
+	guard := c.Guard
+	if guard == nil {
+		guard = []string{"allow 127.0.0.0/8 ::1"}
+	}
+	options = append(options, "guard {\n\t\t\t"+strings.Join(guard, "\n\t\t\t")+"\n\t\t}")
 	if c.FFmpeg != "" {
 		options = append(options, "ffmpeg "+c.FFmpeg)
 	}
