@@ -101,11 +101,17 @@ func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*co
 	for _, id := range left {
 		log.Warn("ended a child that an earlier life left in its control group", zap.String("stream_id", id))
 	}
-	c.able = process.ProbeAbilities()
-	c.missing = append(c.missing, lacking(c.able)...)
-	if err := c.try(); err != nil {
+	probed := process.ProbeAbilities()
+	c.able = probed
+	why, err := c.try()
+	if err != nil {
 		return nil, errors.Join(err, c.close())
 	}
+	if why != "" {
+		c.missing = append(c.missing, why)
+		probed.UserLimits = true // which is not what is amiss
+	}
+	c.missing = append(c.missing, lacking(probed)...)
 	c.tell()
 	return c, nil
 }
@@ -118,25 +124,24 @@ func (c *confiner) tell() {
 		zap.Bool("own_user", in.OwnUser), zap.Strings("rlimits", in.Rlimits), zap.Strings("missing", in.Missing))
 }
 
-// try runs FFmpeg as it is going to be run, and gives up what it cannot live with.
-func (c *confiner) try() error {
+// try runs FFmpeg as it is going to be run, and gives up what it cannot live with. It
+// says what that is, and why.
+func (c *confiner) try() (why string, err error) {
 	first := c.trial()
 	if first == nil {
-		return nil
+		return "", nil
 	}
 	if c.able.Users {
 		c.able.Users = false
 		if c.trial() == nil {
-			c.missing = append(c.missing, fmt.Sprintf("children run under the edge's own user, because others cannot run FFmpeg: %v", first))
-			return nil
+			return fmt.Sprintf("children run under the edge's own user, because others cannot run FFmpeg: %v", first), nil
 		}
 	}
 	if c.mode == SandboxRequire {
-		return fmt.Errorf("%w: %w; install FFmpeg with all its libraries below /usr", ErrUnconfined, first)
+		return "", fmt.Errorf("%w: %w; install FFmpeg with all its libraries below /usr", ErrUnconfined, first)
 	}
 	c.able.Landlock = 0
-	c.missing = append(c.missing, fmt.Sprintf("no Landlock, because FFmpeg does not run in it (install it below /usr): %v", first))
-	return nil
+	return fmt.Sprintf("no Landlock, because FFmpeg does not run in it (install it below /usr): %v", first), nil
 }
 
 // trial asks FFmpeg for its version, confined.

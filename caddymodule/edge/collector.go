@@ -37,6 +37,16 @@ var (
 		"Connections of encoders, by what became of them.", []string{"outcome"}, nil)
 	descPublishers = prometheus.NewDesc("headrace_publishers",
 		"Streams that an encoder pushes now.", nil, nil)
+	descCPU = prometheus.NewDesc("headrace_stream_cpu_seconds_total",
+		"Processor time that the FFmpeg processes of a stream have used.", []string{"stream"}, nil)
+	descThrottled = prometheus.NewDesc("headrace_stream_cpu_throttled_seconds_total",
+		"Time in which the FFmpeg processes of a stream waited for the share that their limit gives them.", []string{"stream"}, nil)
+	descMemory = prometheus.NewDesc("headrace_stream_memory_bytes",
+		"Memory that the FFmpeg processes of a stream use.", []string{"stream"}, nil)
+	descOOMKills = prometheus.NewDesc("headrace_stream_oom_kills_total",
+		"Processes of a stream that were killed because their memory limit was used up.", []string{"stream"}, nil)
+	descPIDsRefused = prometheus.NewDesc("headrace_stream_pids_refused_total",
+		"Processes and threads of a stream that its limit did not let come into being.", []string{"stream"}, nil)
 	descSessions = prometheus.NewDesc("headrace_sessions",
 		"Viewer sessions that are open.", nil, nil)
 	descDraining = prometheus.NewDesc("headrace_draining",
@@ -94,7 +104,9 @@ type gauges struct{ host *Host }
 
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descLastMSN, descRing, descSessions, descPublishers, descDraining} {
+	for _, d := range []*prometheus.Desc{
+		descCPU, descThrottled, descMemory, descOOMKills, descPIDsRefused,
+		descLastMSN, descRing, descSessions, descPublishers, descDraining} {
 		ch <- d
 	}
 }
@@ -112,7 +124,16 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		status := s.Status()
 		ch <- gauge(descLastMSN, float64(status.LastMSN), status.ID)
 		ch <- gauge(descRing, float64(status.RingBytes), status.ID)
+		collectUsage(ch, status.ID, status.Usage)
 	}
+}
+
+func collectUsage(ch chan<- prometheus.Metric, stream string, u ingest.Usage) {
+	ch <- prometheus.MustNewConstMetric(descCPU, prometheus.CounterValue, u.CPUSeconds, stream)
+	ch <- prometheus.MustNewConstMetric(descThrottled, prometheus.CounterValue, u.ThrottledSeconds, stream)
+	ch <- gauge(descMemory, float64(u.Memory), stream)
+	ch <- counter(descOOMKills, u.OOMKills, stream)
+	ch <- counter(descPIDsRefused, u.PIDsRefused, stream)
 }
 
 func counter(d *prometheus.Desc, value int64, labels ...string) prometheus.Metric {

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/headrace/headrace/controlapi/snapshot"
+	"github.com/headrace/headrace/ingest"
 )
 
 // Capacity is what a node may be given. It steers who is sent here; only the
@@ -25,15 +26,20 @@ type Capacity struct {
 	Egress int64 `json:"egress,omitempty"`
 }
 
-// Limits bounds one stream's FFmpeg. This release does not enforce them.
+// Limits bounds one FFmpeg.
 type Limits struct {
-	// Processor time, in cores. Default: no limit.
+	// Processor time, in cores: 1.5 is one and a half of them. An FFmpeg that wants
+	// more is slowed down; if it falls silent over that it is started anew, with
+	// the reason `cpu_throttled`. Default: no limit.
 	CPU float64 `json:"cpu,omitempty"`
 
-	// Memory, in bytes. Default: no limit.
+	// Memory, in bytes, with what it reads of files. Nothing is swapped. An FFmpeg
+	// that wants more is killed and started anew, with the reason `oom`. Default:
+	// no limit.
 	Memory int64 `json:"memory,omitempty"`
 
-	// Processes and threads. Default: no limit.
+	// Processes and threads; an encoder makes some for every core. An FFmpeg that
+	// ends for want of them has the reason `pids`. Default: no limit.
 	PIDs int `json:"pids,omitempty"`
 }
 
@@ -208,10 +214,21 @@ func (a *App) checkNumbers() error {
 	if a.Capacity.Streams < 0 || a.Capacity.Egress < 0 || a.StartsPerSecond < 0 {
 		return errors.New("capacity and starts_per_second cannot be negative")
 	}
+	if err := a.checkSandbox(); err != nil {
+		return err
+	}
 	if !(a.Limits.CPU >= 0) || a.Limits.Memory < 0 || a.Limits.PIDs < 0 {
 		return errors.New("limits cannot be negative")
 	}
 	return nil
+}
+
+func (a *App) checkSandbox() error {
+	switch ingest.SandboxMode(a.Sandbox) {
+	case ingest.SandboxRequire, ingest.SandboxAuto, ingest.SandboxOff:
+		return nil
+	}
+	return fmt.Errorf("sandbox %q: use require, auto or off", a.Sandbox)
 }
 
 func (a *App) checkKeys() error {

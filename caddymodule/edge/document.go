@@ -90,6 +90,7 @@ func streamSpec(s snapshot.Stream) (ingest.StreamSpec, error) {
 		ID:               s.ID,
 		SegmentDuration:  seconds(s.SegmentSeconds),
 		LongestGOP:       seconds(s.LongestGOPSeconds),
+		Limits:           ingest.Limits(s.Limits),
 		Window:           s.Window,
 		MinMSN:           s.MinMSN,
 		MinDiscontinuity: s.MinDiscontinuity,

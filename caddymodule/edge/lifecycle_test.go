@@ -155,6 +155,7 @@ func TestRejectedReload(t *testing.T) {
 		{"other state folder", edgetest.Config(object{"edge": with(more, "state", t.TempDir())}), `option "state"`},
 		{"other FFmpeg", edgetest.Config(object{"edge": with(more, "ffmpeg", "/other")}), `option "ffmpeg"`},
 		{"other rate of starts", edgetest.Config(object{"edge": with(more, "starts_per_second", 3)}), `option "starts_per_second"`},
+		{"other sandbox", edgetest.Config(object{"edge": with(more, "sandbox", "off")}), `cannot change option "sandbox" from auto to off`},
 		{"secret without a value", edgetest.Config(object{"edge": with(more, "keys", []object{
 			{"reseller": "r1", "kid": "k1", "secret": "{env.HEADRACE_TEST_UNSET}"},
 		})}), "key r1/k1: evaluated placeholder {env.HEADRACE_TEST_UNSET} is empty"},

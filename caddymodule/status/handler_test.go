@@ -148,11 +148,14 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	for member, want := range map[string]any{
-		"edge_id": "edge-1", "state": "degraded", "score": 0.0, "sessions": 0.0, "clock_offset": nil, "confinement": "none",
+		"edge_id": "edge-1", "state": "degraded", "score": 0.0, "sessions": 0.0, "clock_offset": nil,
 	} {
 		if value, there := got[member]; !there || value != want {
 			t.Errorf("%s: got %v, want %v", member, value, want)
 		}
+	}
+	if got := got["confinement"].(map[string]any); got["mode"] != "auto" || got["cgroup"] == "" || got["landlock"] == nil || got["own_user"] == nil {
+		t.Errorf("got confinement %v", got)
 	}
 	if got := got["headroom"].(map[string]any); got["streams"] != 4.0 || got["egress"] != 1_000_000.0 || got["cpu"] != nil {
 		t.Errorf("got headroom %v", got)

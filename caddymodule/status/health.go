@@ -46,9 +46,9 @@ type Health struct {
 	Streams  []Stream `json:"streams"`
 	// ClockOffset is to the control plane's clock, in seconds.
 	ClockOffset *float64 `json:"clock_offset"`
-	// Confinement is what bounds the FFmpeg processes: in this release nothing.
-	Confinement string   `json:"confinement"`
-	Versions    Versions `json:"versions"`
+	// Confinement is what bounds the FFmpeg processes.
+	Confinement *ingest.Confinement `json:"confinement"`
+	Versions    Versions            `json:"versions"`
 }
 
 // Headroom is what is left of the node's capacity.
@@ -96,18 +96,18 @@ type Versions struct {
 func health(host *edge.Host) Health {
 	caddyVersion, _ := caddy.Version()
 	h := Health{
-		State:       Starting,
-		Sessions:    host.Sessions().Len(),
-		Streams:     []Stream{},
-		Confinement: "none",
-		Versions:    Versions{Edge: edge.Version(), Caddy: caddyVersion, Go: runtime.Version()},
+		State:    Starting,
+		Sessions: host.Sessions().Len(),
+		Streams:  []Stream{},
+		Versions: Versions{Edge: edge.Version(), Caddy: caddyVersion, Go: runtime.Version()},
 	}
 	engine, doc := host.Engine(), host.Document()
 	if engine == nil || doc == nil {
 		return h
 	}
 	node := host.Node()
-	h.EdgeID, h.Versions.FFmpeg = node.ID, engine.FFmpegVersion()
+	confinement := engine.Confinement()
+	h.EdgeID, h.Confinement, h.Versions.FFmpeg = node.ID, &confinement, engine.FFmpegVersion()
 	h.Snapshot = Snapshot{Epoch: doc.Epoch, Version: doc.Version, Group: doc.Group}
 
 	streams, now := engine.Streams(), time.Now()
