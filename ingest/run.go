@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -504,19 +502,4 @@ func (r *run) childLines() []LogLine {
 		return nil
 	}
 	return redact(child.Lines(), r.spec.Sources[r.source].Secrets())
-}
-
-func redact(lines []process.Line, secrets []string) []LogLine {
-	secrets = slices.Clone(secrets)
-	// The longest first: a secret may be part of another.
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
-	out := make([]LogLine, len(lines))
-	for i, l := range lines {
-		text := l.Text
-		for _, s := range secrets {
-			text = strings.ReplaceAll(text, s, "[redacted]")
-		}
-		out[i] = LogLine{Time: l.Time, Text: text}
-	}
-	return out
 }

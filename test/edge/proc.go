@@ -75,7 +75,7 @@ func (n *Node) Children() []Child {
 }
 
 // Mentioning are all processes of this machine but the edge that have a text in
-// their arguments: a source's address, that no other test has. Those that lost
+// their arguments: the id of a stream, that no other test has. Those that lost
 // their parent are among them.
 func (n *Node) Mentioning(text string) []Child {
 	n.t.Helper()

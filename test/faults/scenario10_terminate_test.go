@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,10 +23,11 @@ import (
 // that the example configuration has), and leaves no child behind.
 func TestScenario10TerminateUnderLoad(t *testing.T) {
 	s := newStudio(t)
+	mine := fmt.Sprintf("s10-%d-", os.Getpid()) // no other test's streams are called so
 	streams := []edge.Stream{
-		s.stream("s10-large", origin.Recipe{Bitrate: 10_000_000, Height: 360}, origin.Options{}),
-		s.stream("s10-gop2", origin.Recipe{}, origin.Options{}),
-		edge.Copy("s10-test", "test:"),
+		s.stream(mine+"large", origin.Recipe{Bitrate: 10_000_000, Height: 360}, origin.Options{}),
+		s.stream(mine+"gop2", origin.Recipe{}, origin.Options{}),
+		edge.Copy(mine+"test", "test:"),
 	}
 	n := edge.Start(t, edge.Config{Streams: streams})
 	n.AwaitLive(30 * time.Second)
@@ -40,17 +42,17 @@ func TestScenario10TerminateUnderLoad(t *testing.T) {
 	// A segment of 2.5 MB is read at a rate at which, when the signal comes, a part
 	// is still on the edge's side of the kernel's buffers (some 800 KB); and a player
 	// waits for the next segment.
-	slow := startSlowSegment(t, n, "s10-large", 300_000)
+	slow := startSlowSegment(t, n, mine+"large", 300_000)
 	time.Sleep(2 * time.Second) // not a wait for something: the load runs this long
-	last := n.Streams()["s10-gop2"].LastMSN
+	last := n.Streams()[mine+"gop2"].LastMSN
 	// A viewer of its own, so that the table of sessions tells when it has come: a
 	// connection that the server has not read from yet is closed without an answer.
-	claims := edge.Claims("s10-gop2")
+	claims := edge.Claims(mine+"gop2")
 	claims.User = "waiting"
 	sessions := n.Metrics().Sum("headrace_sessions")
 	waiting := make(chan error, 1)
 	go func() {
-		url := fmt.Sprintf("http://%s/live/%s/s10-gop2/%s/index.m3u8?_HLS_msn=%d", n.Address(), n.Mint(claims), edge.Rendition, last+1)
+		url := fmt.Sprintf("http://%s/live/%s/%s/%s/index.m3u8?_HLS_msn=%d", n.Address(), n.Mint(claims), mine+"gop2", edge.Rendition, last+1)
 		status, _, err := edge.Get(context.WithoutCancel(t.Context()), url)
 		if err == nil && status/100 == 5 {
 			err = fmt.Errorf("status %d", status)
@@ -84,8 +86,8 @@ func TestScenario10TerminateUnderLoad(t *testing.T) {
 			t.Errorf("FFmpeg %d outlived the edge", c.PID)
 		}
 	}
-	if left := n.Mentioning(s.Address()); len(left) > 0 {
-		t.Errorf("processes %v still read from the origin", edge.PIDs(left))
+	if left := n.Mentioning(mine); len(left) > 0 {
+		t.Errorf("processes %v still make the streams", edge.PIDs(left))
 	}
 	// Requests that were sent before the signal must be answered; later ones find
 	// nobody who listens.
