@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +17,14 @@ import (
 
 // detectTimeout bounds each question to FFmpeg at start-up.
 const detectTimeout = 10 * time.Second
+
+// job is the FFmpeg process that makes a stream from one of its sources on this
+// machine.
+func (h *childHost) job(s *StreamSpec, index int, timeline time.Duration, list string, opus bool) ffmpeg.Job {
+	job := s.job(index, timeline, list, opus)
+	job.Encoding.Hardware = h.hardware
+	return job
+}
 
 // locate finds the FFmpeg program.
 func locate(program string) (path string, err error) {
@@ -93,10 +102,28 @@ func askAll(path string) (answers [3]string, err error) {
 	return answers, errors.Join(failed[:]...)
 }
 
-func ask(path, question string) (string, error) {
+// probe has FFmpeg encode a picture on the hardware: that a build has an encoder
+// does not mean that this machine has what it needs.
+func probe(path string, h ffmpeg.Hardware) error {
+	if h.Kind == "" {
+		return nil
+	}
+	_, err := ask(path, h.ProbeArgs()...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		lines := strings.Split(strings.TrimSpace(string(exit.Stderr)), "\n")
+		err = errors.New(lines[0])
+	}
+	if err != nil {
+		return fmt.Errorf("hwaccel %s: FFmpeg cannot encode a picture with %s here: %w; see to the device and its driver, or leave hwaccel out", h.Kind, h.Encoder(), err)
+	}
+	return nil
+}
+
+func ask(path string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), detectTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, "-hide_banner", question).Output()
+	out, err := exec.CommandContext(ctx, path, append([]string{"-hide_banner"}, args...)...).Output()
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return "", fmt.Errorf("no answer within %s", detectTimeout)
 	}

@@ -51,6 +51,9 @@ type Options struct {
 	StartsPerSecond int
 	// RingBytes bounds the memory of one rendition's segments; 0: 256 MiB.
 	RingBytes int64
+	// Hardware encodes what is not copied; it is tried when the engine is opened. The
+	// zero value is the processor.
+	Hardware ffmpeg.Hardware
 	// Grace is the time between a child's SIGTERM and SIGKILL; 0: 5 s.
 	Grace time.Duration
 	// Sandbox says how much of a sandbox children must have; empty: SandboxAuto.
@@ -61,6 +64,7 @@ type Options struct {
 type childHost struct {
 	path      string
 	build     ffmpeg.Build
+	hardware  ffmpeg.Hardware
 	limiter   *process.Limiter
 	grace     time.Duration
 	records   string
@@ -109,6 +113,9 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	build, err := detect(path, state.detected())
+	if err == nil {
+		err = probe(path, o.Hardware)
+	}
 	if err != nil {
 		_ = state.close()
 		return nil, err
@@ -127,7 +134,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{
 		host: &childHost{
-			path: path, build: build, limiter: process.NewLimiter(o.StartsPerSecond), grace: o.Grace,
+			path: path, build: build, hardware: o.Hardware, limiter: process.NewLimiter(o.StartsPerSecond), grace: o.Grace,
 			records: state.children(), numbers: state.numbers(), lists: state.lists(), ringBytes: o.RingBytes,
 			viewers: o.Viewers, metrics: o.Metrics, log: o.Logger,
 			pushes: o.Pushes,
@@ -177,7 +184,7 @@ func (e *Engine) Check(specs []StreamSpec) error {
 		}
 		seen[s.ID] = true
 		for index := range s.Sources {
-			if err := e.host.build.Check(s.job(index, 0, "", false)); err != nil {
+			if err := e.host.build.Check(e.host.job(s, index, 0, "", false)); err != nil {
 				return fmt.Errorf("stream %q: %w", s.ID, err)
 			}
 		}

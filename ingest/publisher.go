@@ -153,6 +153,7 @@ func (p *publisher) render() *View {
 	v := &View{lastMSN: p.now.msn, changed: make(chan struct{})}
 	target := time.Duration(p.spec.TargetDuration()) * time.Second
 	var multivariant playlist.Multivariant
+	captions := false
 	p.measured = make([]RenditionStatus, 0, len(p.spec.Renditions))
 	for _, r := range p.spec.Renditions {
 		ring := p.rendition(r.Name).ring
@@ -175,11 +176,15 @@ func (p *publisher) render() *View {
 			Name: r.Name, Codecs: newest.Format.Codecs, Width: newest.Format.Width, Height: newest.Format.Height,
 			FrameRate: newest.Format.FrameRate, Bandwidth: peak, AverageBandwidth: average,
 		})
-		multivariant.Variants = append(multivariant.Variants, playlist.Variant{
-			URI: r.Name + "/index.m3u8", Bandwidth: peak, AverageBandwidth: average, Codecs: newest.Format.Codecs,
-			Width: newest.Format.Width, Height: newest.Format.Height, FrameRate: newest.Format.FrameRate, StableVariantID: r.Name,
-		})
+		captions = captions || newest.Format.HasCaptions
+		if !p.spec.isAlternative(r.Name) {
+			multivariant.Variants = append(multivariant.Variants, playlist.Variant{
+				URI: r.Name + "/index.m3u8", Bandwidth: peak, AverageBandwidth: average, Codecs: newest.Format.Codecs,
+				Width: newest.Format.Width, Height: newest.Format.Height, FrameRate: newest.Format.FrameRate, StableVariantID: r.Name,
+			})
+		}
 	}
+	p.spec.addAlternatives(&multivariant, captions)
 	v.multivariant = playlist.Render(multivariant.AppendText(nil), fmt.Sprintf("m-%d-%d", p.now.msn, p.now.discontinuity))
 	return v
 }

@@ -74,14 +74,14 @@ func (s *Stream) report() {
 	st := &s.status
 	st.LastMSN, st.DiscontinuitySequence, st.LastSegmentAt = numbers.msn, numbers.discontinuity, numbers.at
 	st.RingBytes, st.Renditions = s.publisher.ringBytes(), s.publisher.measured
-	st.PID, st.Speed, st.Standby = 0, 0, ""
+	st.PID, st.Speed, st.Cores, st.Standby = 0, 0, 0, ""
 	if b := s.beside; b != nil {
 		st.Standby = b.spec.Sources[b.source].String()
 	}
 	if s.current == nil {
 		return
 	}
-	st.PID, st.Speed = s.current.pid(), float64(s.current.speed.Load())/1000
+	st.PID, st.Speed, st.Cores = s.current.pid(), float64(s.current.speed.Load())/1000, s.current.cores
 	st.Source, st.SourceIndex = s.current.spec.Sources[s.current.source].String(), s.current.source
 }
 

@@ -62,6 +62,7 @@ type run struct {
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when the child is reaped and every reader has ended
 	cutters []*segment.Cutter
+	cores   float64 // that the child keeps busy, by estimate
 
 	// Of the stream's goroutine: when its output last waited for a keyframe, and when
 	// sound and picture were last together.
@@ -115,6 +116,7 @@ func startRun(host *childHost, spec *StreamSpec, source int, counters []*segment
 		lost:    make(map[segment.VoidReason]int64),
 		breaks:  true, begun: time.Now(),
 	}
+	r.cores = host.job(spec, source, 0, "", false).Cores()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	timeline := segment.NewTimeline(spec.SegmentDuration, time.Duration(spec.TargetDuration())*time.Second)
 	for i := range spec.Renditions {
@@ -186,7 +188,7 @@ func (r *run) start() (*process.Child, error) {
 		return nil, err
 	}
 	child, err := r.launch(list, process.Spec{
-		Stdin: stdin, Path: r.host.path, Args: r.spec.job(r.source, timeline, list, opus).Args(), Env: append(childEnvironment(), way...),
+		Stdin: stdin, Path: r.host.path, Args: r.host.job(r.spec, r.source, timeline, list, opus).Args(), Env: append(childEnvironment(), way...),
 		Pipes: 1 + len(r.spec.Renditions), PipeSize: 1 << 20,
 		Grace: r.host.grace, Records: r.host.records, Name: r.spec.ID,
 	})

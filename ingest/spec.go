@@ -23,6 +23,13 @@ type StreamSpec struct {
 	Sources []source.Source
 	// Renditions is the ladder in the order in which the multivariant playlist lists it.
 	Renditions []ffmpeg.Rendition
+	// Encoding is how the renditions that are not copied are encoded.
+	Encoding ffmpeg.Encoding
+	// Audio are the languages that viewers may choose from; none: what the source has
+	// first, and no choice.
+	Audio []AudioTrack
+	// Captions name the captions that the pictures carry; none: they are named CC1.
+	Captions []CaptionTrack
 	// SegmentDuration is T: no segment is shorter.
 	SegmentDuration time.Duration
 	// LongestGOP is the longest distance of keyframes that the stream may have.
@@ -42,6 +49,22 @@ type StreamSpec struct {
 	MinMSN, MinDiscontinuity int64
 }
 
+// AudioTrack is a language that viewers may choose.
+type AudioTrack struct {
+	// Language is a tag of RFC 5646, "de"; Label what a player's menu shows.
+	Language, Label string
+	// Rendition is the one that holds it; empty: the renditions with pictures.
+	Rendition string
+}
+
+// CaptionTrack is CEA-608 or CEA-708 captions within the pictures.
+type CaptionTrack struct {
+	// InstreamID is CC1 to CC4 or SERVICE1 to SERVICE63.
+	InstreamID string
+	// Language is a tag of RFC 5646, "de"; Label what a player's menu shows.
+	Language, Label string
+}
+
 // TargetDuration is EXT-X-TARGETDURATION in seconds: ceil(T + longest GOP). It is
 // fixed for the life of the stream (RFC 8216bis §6.2.1).
 func (s *StreamSpec) TargetDuration() int {
@@ -56,7 +79,8 @@ func (s *StreamSpec) Equal(o *StreamSpec) bool {
 
 // sameMedia tells whether one child and its segments serve both.
 func (s *StreamSpec) sameMedia(o *StreamSpec) bool {
-	return slices.Equal(s.Sources, o.Sources) && slices.Equal(s.Renditions, o.Renditions) && s.Limits == o.Limits && s.sameTiming(o)
+	return slices.Equal(s.Sources, o.Sources) && slices.Equal(s.Renditions, o.Renditions) && s.Limits == o.Limits && s.Encoding == o.Encoding &&
+		slices.Equal(s.Audio, o.Audio) && slices.Equal(s.Captions, o.Captions) && s.sameTiming(o)
 }
 
 // sameTiming tells whether both can share one playlist: TARGETDURATION never changes.
@@ -88,8 +112,12 @@ func (s *StreamSpec) job(index int, timeline time.Duration, list string, opus bo
 		Input:      s.Sources[index].Input(source.Place{Stream: s.ID, Height: s.tallest(), Timeline: timeline, List: list, Opus: opus}),
 		Renditions: s.Renditions,
 		Keyframes:  s.SegmentDuration,
+		Encoding:   s.Encoding,
 	}
 }
+
+// Cores estimates how many processor cores the stream's child keeps busy.
+func (s *StreamSpec) Cores() float64 { return s.job(0, 0, "", false).Cores() }
 
 // tallest is the picture height that a generated source is made with.
 func (s *StreamSpec) tallest() int {

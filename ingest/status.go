@@ -38,40 +38,41 @@ type Reason string
 // The reasons. Those that begin with source_ and ffmpeg_ are FFmpeg's own words.
 const (
 	ReasonNone              Reason = ""
-	ReasonExit              Reason = "exit"                // FFmpeg ended with an error that it did not explain
-	ReasonSourceEnded       Reason = "source_ended"        // FFmpeg ended in good order: for a live source a failure as well
-	ReasonKilled            Reason = "killed"              // a signal that we did not send ended it
-	ReasonSourceUnreachable Reason = "source_unreachable"  // host, port, path or file could not be opened
-	ReasonSourceStatus      Reason = "source_error_status" // the source's host answered with an error: 404, 5xx
-	ReasonSourceRefused     Reason = "source_refused"      // the source answered 401 or 403
-	ReasonSourceInvalid     Reason = "source_invalid"      // what came is not media
-	ReasonSourceForbidden   Reason = "source_forbidden"    // it is, or leads to, an address that the guard does not allow
-	ReasonSourceTimeout     Reason = "source_timeout"      // the source stopped answering
-	ReasonOriginDown        Reason = "origin_down"         // its host is down; another stream tries it, the rest wait
-	ReasonNoPublisher       Reason = "no_publisher"        // nobody pushes the stream, or nobody does any more
-	ReasonSourceChanged     Reason = "source_changed"      // the source went over to another format
-	ReasonUnsupported       Reason = "ffmpeg_unsupported"  // this FFmpeg lacks a protocol, encoder or filter
-	ReasonStartFailed       Reason = "start_failed"        // the program could not be started at all
-	ReasonNoOutput          Reason = "no_output"           // it never delivered a byte
-	ReasonStalled           Reason = "stalled"             // its bytes stopped
-	ReasonFrozen            Reason = "frozen"              // bytes come, timestamps stand still
-	ReasonNoSegment         Reason = "no_segment"          // timestamps move, segments do not come
-	ReasonNoKeyframe        Reason = "no_keyframe"         // keyframes are further apart than TARGETDURATION allows
-	ReasonDrift             Reason = "av_drift"            // sound and picture are too far apart
-	ReasonOOM               Reason = "oom"                 // it used up the memory that its limit gives it
-	ReasonPIDs              Reason = "pids"                // it used up the processes and threads that its limit gives it
-	ReasonCPUThrottled      Reason = "cpu_throttled"       // its limit gives it too little processor time to keep up
-	ReasonChanged           Reason = "config_changed"      // its configuration changed
-	ReasonPreferred         Reason = "preferred_source"    // a more preferred source delivers again
-	ReasonOperator          Reason = "operator"            // an operator asked for a restart
-	ReasonIdle              Reason = "idle"                // nobody watched a stream on demand
+	ReasonExit              Reason = "exit"                 // FFmpeg ended with an error that it did not explain
+	ReasonSourceEnded       Reason = "source_ended"         // FFmpeg ended in good order: for a live source a failure as well
+	ReasonKilled            Reason = "killed"               // a signal that we did not send ended it
+	ReasonSourceUnreachable Reason = "source_unreachable"   // host, port, path or file could not be opened
+	ReasonSourceStatus      Reason = "source_error_status"  // the source's host answered with an error: 404, 5xx
+	ReasonSourceRefused     Reason = "source_refused"       // the source answered 401 or 403
+	ReasonSourceInvalid     Reason = "source_invalid"       // what came is not media
+	ReasonSourceForbidden   Reason = "source_forbidden"     // it is, or leads to, an address that the guard does not allow
+	ReasonSourceTimeout     Reason = "source_timeout"       // the source stopped answering
+	ReasonOriginDown        Reason = "origin_down"          // its host is down; another stream tries it, the rest wait
+	ReasonNoPublisher       Reason = "no_publisher"         // nobody pushes the stream, or nobody does any more
+	ReasonSourceChanged     Reason = "source_changed"       // the source went over to another format
+	ReasonNoTrack           Reason = "source_track_missing" // it has no sound in a language that is to be shown
+	ReasonUnsupported       Reason = "ffmpeg_unsupported"   // this FFmpeg lacks a protocol, encoder or filter
+	ReasonStartFailed       Reason = "start_failed"         // the program could not be started at all
+	ReasonNoOutput          Reason = "no_output"            // it never delivered a byte
+	ReasonStalled           Reason = "stalled"              // its bytes stopped
+	ReasonFrozen            Reason = "frozen"               // bytes come, timestamps stand still
+	ReasonNoSegment         Reason = "no_segment"           // timestamps move, segments do not come
+	ReasonNoKeyframe        Reason = "no_keyframe"          // keyframes are further apart than TARGETDURATION allows
+	ReasonDrift             Reason = "av_drift"             // sound and picture are too far apart
+	ReasonOOM               Reason = "oom"                  // it used up the memory that its limit gives it
+	ReasonPIDs              Reason = "pids"                 // it used up the processes and threads that its limit gives it
+	ReasonCPUThrottled      Reason = "cpu_throttled"        // its limit gives it too little processor time to keep up
+	ReasonChanged           Reason = "config_changed"       // its configuration changed
+	ReasonPreferred         Reason = "preferred_source"     // a more preferred source delivers again
+	ReasonOperator          Reason = "operator"             // an operator asked for a restart
+	ReasonIdle              Reason = "idle"                 // nobody watched a stream on demand
 )
 
 // Reasons lists them all but the empty one, for metric labels.
 func Reasons() []Reason {
 	return []Reason{
 		ReasonExit, ReasonSourceEnded, ReasonKilled, ReasonSourceUnreachable, ReasonSourceStatus, ReasonSourceRefused, ReasonSourceInvalid,
-		ReasonSourceForbidden, ReasonSourceTimeout, ReasonOriginDown, ReasonNoPublisher, ReasonSourceChanged, ReasonUnsupported, ReasonStartFailed, ReasonNoOutput, ReasonStalled, ReasonFrozen,
+		ReasonSourceForbidden, ReasonSourceTimeout, ReasonOriginDown, ReasonNoPublisher, ReasonSourceChanged, ReasonNoTrack, ReasonUnsupported, ReasonStartFailed, ReasonNoOutput, ReasonStalled, ReasonFrozen,
 		ReasonNoSegment, ReasonNoKeyframe, ReasonDrift, ReasonOOM, ReasonPIDs, ReasonCPUThrottled, ReasonChanged, ReasonPreferred, ReasonOperator, ReasonIdle,
 	}
 }
@@ -102,6 +103,8 @@ type Status struct {
 	Void map[string]int64 `json:"void,omitempty"`
 	// RingBytes is the memory that its segments take.
 	RingBytes int64 `json:"ring_bytes"`
+	// Cores is about how many processor cores its child keeps busy; 0 while none runs.
+	Cores float64 `json:"cores"`
 	// Speed is media time over wall time as FFmpeg reports it; below 1 it cannot keep up.
 	Speed      float64           `json:"speed"`
 	Renditions []RenditionStatus `json:"renditions"`

@@ -22,8 +22,8 @@ func init() {
 //
 // A reload never disturbs what did not change: a stream whose configuration is
 // the same keeps its FFmpeg, its segments and its viewers. The fields `id`,
-// `state`, `ffmpeg`, `sandbox` and `starts_per_second` need a restart of the process,
-// and a reload that changes one of them is refused.
+// `state`, `ffmpeg`, `hwaccel`, `sandbox` and `starts_per_second` need a restart of the
+// process, and a reload that changes one of them is refused.
 //
 // Placeholders such as `{env.HEADRACE_KEY}` are replaced in the secrets of keys
 // and in sources, when the app starts: a configuration can be validated where
@@ -53,6 +53,11 @@ type App struct {
 	// that a node on which everything fails at once does not drown in starts.
 	// Default: twice the number of cores.
 	StartsPerSecond int `json:"starts_per_second,omitempty"`
+
+	// What encodes pictures in the place of the processor. It is tried when the edge
+	// starts, and the edge refuses to start where it does not work. Default: the
+	// processor.
+	HWAccel *HWAccel `json:"hwaccel,omitempty"`
 
 	// What the whole node may be given.
 	Capacity Capacity `json:"capacity,omitzero"`
@@ -225,7 +230,11 @@ func (a *App) node() (Node, error) {
 	if err != nil {
 		return Node{}, fmt.Errorf("guard: %w", err)
 	}
-	return Node{ID: a.ID, State: a.State, FFmpeg: a.FFmpeg, Capacity: a.Capacity, StartsPerSecond: a.StartsPerSecond, Sandbox: ingest.SandboxMode(a.Sandbox), Guard: policy}, nil
+	n := Node{ID: a.ID, State: a.State, FFmpeg: a.FFmpeg, Capacity: a.Capacity, StartsPerSecond: a.StartsPerSecond, Sandbox: ingest.SandboxMode(a.Sandbox), Guard: policy}
+	if a.HWAccel != nil {
+		n.HWAccel = *a.HWAccel
+	}
+	return n, nil
 }
 
 // Interface guards

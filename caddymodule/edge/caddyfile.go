@@ -40,8 +40,10 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		url      <base URL>
 //		ffmpeg   <program>
 //		starts_per_second <number>
+//		hwaccel  vaapi|nvenc|qsv [<device>]
 //		capacity {
 //			streams <number>
+//			cpu     <cores>
 //			egress  <bit rate>
 //		}
 //		limits {
@@ -65,6 +67,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		stream <id> {
 //			source      <URL>
 //			rendition   <name> copy
+//			rendition   <name> audio copy|<bit rate>
 //			rendition   <name> <video bit rate> [<audio bit rate>] {
 //				height <pixels>
 //			}
@@ -74,11 +77,18 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			slate       [file:<path>]
 //			return_after <duration>
 //			on_demand   [<duration without viewers>]
+//			ladder      1080p|720p|480p
+//			preset      <name>
+//			deinterlace
+//			loudness    <LUFS>
+//			audio       <language> [<label>]
+//			captions    <channel> <language> [<label>]
 //		}
 //	}
 //
-// rtmp, key, allow, stream, source and rendition may be repeated, everything else is given
-// once. Bit rates are in bits per second with decimal units: 1200k, 3m, 10gbit.
+// rtmp, key, allow, stream, source, rendition, audio and captions may be repeated,
+// everything else is given once. Bit rates are in bits per second with decimal
+// units: 1200k, 3m, 10gbit.
 // Sizes are in bytes: 512MiB. The fields of App tell the meanings and defaults.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the option's name
@@ -89,8 +99,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"url":               text(&a.URL),
 		"ffmpeg":            text(&a.FFmpeg),
 		"starts_per_second": count(&a.StartsPerSecond),
+		"hwaccel":           once(a.parseHWAccel),
 		"capacity": block(options{
 			"streams": count(&a.Capacity.Streams),
+			"cpu":     number(&a.Capacity.CPU),
 			"egress":  rate(&a.Capacity.Egress),
 		}),
 		"limits": block(options{
@@ -152,6 +164,17 @@ func (a *App) parseDefaultKey(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+func (a *App) parseHWAccel(d *caddyfile.Dispenser) error {
+	a.HWAccel = new(HWAccel)
+	if !d.Args(&a.HWAccel.Kind) {
+		return d.ArgErr()
+	}
+	if d.NextArg() {
+		a.HWAccel.Device = d.Val()
+	}
+	return nil
+}
+
 func (a *App) parseStream(d *caddyfile.Dispenser) error {
 	var s Stream
 	if !d.Args(&s.ID) {
@@ -169,7 +192,16 @@ func (a *App) parseStream(d *caddyfile.Dispenser) error {
 		"slate":        once(s.parseSlate),
 		"return_after": duration(&s.ReturnAfter),
 		"on_demand":    once(s.parseOnDemand),
+		"ladder":       text(&s.Ladder),
+		"preset":       text(&s.Preset),
+		"deinterlace":  flag(&s.Deinterlace),
+		"loudness":     number(&s.Loudness),
+		"audio":        many(s.parseAudio),
+		"captions":     many(s.parseCaptions),
 	}.parse(d)
+	if err == nil && s.Ladder != "" && len(s.Renditions) > 0 {
+		err = d.Errf("stream %q has a ladder and renditions; leave one of them out", s.ID)
+	}
 	a.Streams = append(a.Streams, s)
 	return err
 }
@@ -201,6 +233,30 @@ func (s *Stream) parseOnDemand(d *caddyfile.Dispenser) error {
 	return duration(&s.IdleAfter).parse(d)
 }
 
+func (s *Stream) parseAudio(d *caddyfile.Dispenser) error {
+	var a AudioTrack
+	if !d.Args(&a.Language) {
+		return d.ArgErr()
+	}
+	if d.NextArg() {
+		a.Label = d.Val()
+	}
+	s.Audio = append(s.Audio, a)
+	return nil
+}
+
+func (s *Stream) parseCaptions(d *caddyfile.Dispenser) error {
+	var c CaptionTrack
+	if !d.Args(&c.InstreamID, &c.Language) {
+		return d.ArgErr()
+	}
+	if d.NextArg() {
+		c.Label = d.Val()
+	}
+	s.Captions = append(s.Captions, c)
+	return nil
+}
+
 func (s *Stream) parseRendition(d *caddyfile.Dispenser) error {
 	var r Rendition
 	var video string
@@ -223,14 +279,29 @@ func (s *Stream) parseRendition(d *caddyfile.Dispenser) error {
 // parseRates reads what follows a rendition's name; video is the word that the
 // dispenser stands on.
 func (r *Rendition) parseRates(d *caddyfile.Dispenser, video string) (err error) {
-	if video == "copy" {
+	switch video {
+	case "copy":
 		r.Copy = true
 		return nil
+	case "audio":
+		return r.parseAudioOnly(d)
 	}
 	if r.VideoBitrate, err = bitrate(d); err != nil || !d.NextArg() {
 		return err
 	}
 	r.AudioBitrate, err = bitrate(d)
+	return err
+}
+
+// parseAudioOnly reads what follows "audio".
+func (r *Rendition) parseAudioOnly(d *caddyfile.Dispenser) (err error) {
+	r.AudioOnly = true
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	if r.Copy = d.Val() == "copy"; !r.Copy {
+		r.AudioBitrate, err = bitrate(d)
+	}
 	return err
 }
 
@@ -295,6 +366,14 @@ func argument(set func(d *caddyfile.Dispenser) error) option {
 			return d.ArgErr()
 		}
 		return set(d)
+	})
+}
+
+// flag is an option that stands alone.
+func flag(to *bool) option {
+	return once(func(*caddyfile.Dispenser) error {
+		*to = true
+		return nil
 	})
 }
 

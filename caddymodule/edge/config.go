@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/ingest"
+	"github.com/headrace/headrace/ingest/ffmpeg"
 )
 
 // Capacity is what a node may be given. It steers who is sent here; only the
@@ -20,6 +22,11 @@ type Capacity struct {
 	// How many streams the node carries at most. A configuration with more is
 	// refused. Default: 200.
 	Streams int `json:"streams,omitempty"`
+
+	// How many processor cores the FFmpeg processes of all streams may keep busy, as
+	// estimated from what they encode. A configuration that asks for more is refused.
+	// Default: no bound.
+	CPU float64 `json:"cpu,omitempty"`
 
 	// What the node can send, in bits per second. It is the scale of the egress
 	// in `/-/health` and of the score there. Default: unknown.
@@ -41,6 +48,15 @@ type Limits struct {
 	// Processes and threads; an encoder makes some for every core. An FFmpeg that
 	// ends for want of them has the reason `pids`. Default: no limit.
 	PIDs int `json:"pids,omitempty"`
+}
+
+// HWAccel is a video encoder outside the processor.
+type HWAccel struct {
+	// The interface that it is reached by: `vaapi`, `nvenc` or `qsv`.
+	Kind string `json:"kind"`
+
+	// Its file in /dev, for `vaapi` and `qsv`. Default: `/dev/dri/renderD128`.
+	Device string `json:"device,omitempty"`
 }
 
 // Location is a place on earth, in degrees.
@@ -91,6 +107,31 @@ type Stream struct {
 	// Its renditions, best first. Default: one named `source` that copies.
 	Renditions []Rendition `json:"renditions,omitempty"`
 
+	// A ladder of renditions that are encoded, from this one down: `1080p`, `720p` or
+	// `480p`. It stands in the place of `renditions`. Default: none.
+	Ladder string `json:"ladder,omitempty"`
+
+	// How much work goes into encoding, one of libx264's presets from `ultrafast` to
+	// `medium`. Default: `veryfast`.
+	Preset string `json:"preset,omitempty"`
+
+	// Whether pictures of two fields are made into whole ones before they are
+	// encoded. Default: false.
+	Deinterlace bool `json:"deinterlace,omitempty"`
+
+	// The loudness in LUFS, -70 to -5, to which encoded sound is brought (EBU R 128
+	// asks for -23). Default: as in the source.
+	Loudness float64 `json:"loudness,omitempty"`
+
+	// The languages of the source's sound that viewers may choose from. The first one
+	// is in the renditions; each further one becomes a rendition of sound only.
+	// Default: the source's first track, and no choice.
+	Audio []AudioTrack `json:"audio,omitempty"`
+
+	// What the CEA-608 and CEA-708 captions are that the pictures carry. They are
+	// always passed through; those that are not named here are listed as CC1.
+	Captions []CaptionTrack `json:"captions,omitempty"`
+
 	// The shortest duration of a segment. A segment ends at the first keyframe
 	// after it. Streams with copied renditions want at least twice the distance of
 	// the source's keyframes. Default: 2s.
@@ -138,11 +179,53 @@ type Rendition struct {
 	Height int `json:"height,omitempty"`
 
 	// Bits per second of the video, 50,000 to 100,000,000. Required unless `copy`
-	// is set.
+	// or `audio_only` is set.
 	VideoBitrate int `json:"video_bitrate,omitempty"`
 
 	// Bits per second of the audio, 16,000 to 512,000. Default: 128,000.
 	AudioBitrate int `json:"audio_bitrate,omitempty"`
+
+	// Whether it has sound only. Default: false.
+	AudioOnly bool `json:"audio_only,omitempty"`
+}
+
+// AudioTrack is a language of the source's sound.
+type AudioTrack struct {
+	// The language as the source writes it, two or three letters: `deu`.
+	Language string `json:"language"`
+
+	// What a player's menu shows. Default: the language's own name for itself.
+	Label string `json:"label,omitempty"`
+}
+
+// CaptionTrack is captions within the pictures.
+type CaptionTrack struct {
+	// `CC1` to `CC4` for CEA-608, `SERVICE1` to `SERVICE63` for CEA-708.
+	InstreamID string `json:"instream_id"`
+
+	// The language, two or three letters.
+	Language string `json:"language"`
+
+	// What a player's menu shows. Default: the language's own name for itself.
+	Label string `json:"label,omitempty"`
+}
+
+// ladders are what `ladder` stands for: the rungs that players expect, at bit
+// rates that H.264 needs for them.
+var ladders = []Rendition{
+	{Name: "1080p", Height: 1080, VideoBitrate: 4_500_000, AudioBitrate: 128_000},
+	{Name: "720p", Height: 720, VideoBitrate: 2_500_000, AudioBitrate: 128_000},
+	{Name: "480p", Height: 480, VideoBitrate: 1_200_000, AudioBitrate: 96_000},
+	{Name: "360p", Height: 360, VideoBitrate: 700_000, AudioBitrate: 64_000},
+}
+
+// ladder gives the renditions of a ladder by its highest rung; nil if there is none.
+func ladder(name string) []Rendition {
+	from := slices.IndexFunc(ladders[:3], func(r Rendition) bool { return r.Name == name })
+	if from < 0 {
+		return nil
+	}
+	return slices.Clone(ladders[from:])
 }
 
 func (s *Stream) setDefaults() {
@@ -153,10 +236,19 @@ func (s *Stream) setDefaults() {
 		setDefault(&s.IdleAfter, caddy.Duration(time.Minute))
 	}
 	if len(s.Renditions) == 0 {
+		s.Renditions = ladder(s.Ladder)
+	}
+	if len(s.Renditions) == 0 {
 		s.Renditions = []Rendition{{Name: "source", Copy: true}}
 	}
 	for i := range s.Renditions {
 		s.Renditions[i].setDefaults()
+	}
+	for i := range s.Audio {
+		setDefault(&s.Audio[i].Label, ownName(s.Audio[i].Language))
+	}
+	for i := range s.Captions {
+		setDefault(&s.Captions[i].Label, ownName(s.Captions[i].Language))
 	}
 	if s.Window == 0 {
 		doc := s.document(nil)
@@ -168,7 +260,9 @@ func (r *Rendition) setDefaults() {
 	if r.Copy {
 		return
 	}
-	setDefault(&r.Height, heightOf(r.Name))
+	if !r.AudioOnly {
+		setDefault(&r.Height, heightOf(r.Name))
+	}
 	setDefault(&r.AudioBitrate, 128_000)
 }
 
@@ -193,8 +287,21 @@ func (a *App) check() error {
 	if err := a.checkNumbers(); err != nil {
 		return err
 	}
+	for _, s := range a.Streams {
+		if s.Ladder != "" && ladder(s.Ladder) == nil {
+			return fmt.Errorf("stream %q: ladder %q is not known; choose 1080p, 720p or 480p, or write the renditions yourself", s.ID, s.Ladder)
+		}
+	}
 	if most := a.Capacity.Streams; len(a.Streams) > most {
 		return fmt.Errorf("stream %q is one too many: the capacity is %d streams; raise it or take streams away", a.Streams[most].ID, most)
+	}
+	if h := a.HWAccel; h != nil {
+		if kind := ffmpeg.HardwareKind(h.Kind); !slices.Contains(ffmpeg.HardwareKinds(), kind) {
+			return fmt.Errorf("hwaccel %q is not known; choose one of %v", h.Kind, ffmpeg.HardwareKinds())
+		}
+		if h.Device != "" && !strings.HasPrefix(h.Device, "/dev/") {
+			return fmt.Errorf("hwaccel %s: its device is a file below /dev", h.Kind)
+		}
 	}
 	if a.URL != "" {
 		if u, err := url.Parse(a.URL); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
@@ -211,7 +318,7 @@ func (a *App) check() error {
 }
 
 func (a *App) checkNumbers() error {
-	if a.Capacity.Streams < 0 || a.Capacity.Egress < 0 || a.StartsPerSecond < 0 {
+	if a.Capacity.Streams < 0 || a.Capacity.Egress < 0 || !(a.Capacity.CPU >= 0) || a.StartsPerSecond < 0 {
 		return errors.New("capacity and starts_per_second cannot be negative")
 	}
 	if err := a.checkSandbox(); err != nil {
@@ -268,7 +375,7 @@ func (s *Stream) document(sources []string) snapshot.Stream {
 	for i, r := range s.Renditions {
 		renditions[i] = snapshot.Rendition(r)
 	}
-	return snapshot.Stream{
+	doc := snapshot.Stream{
 		ID:                 s.ID,
 		Sources:            sources,
 		Renditions:         renditions,
@@ -278,5 +385,13 @@ func (s *Stream) document(sources []string) snapshot.Stream {
 		ReturnAfterSeconds: time.Duration(s.ReturnAfter).Seconds(),
 		OnDemand:           s.OnDemand,
 		IdleSeconds:        time.Duration(s.IdleAfter).Seconds(),
+		Encoding:           snapshot.Encoding{Preset: s.Preset, Deinterlace: s.Deinterlace, Loudness: s.Loudness},
 	}
+	for _, track := range s.Audio {
+		doc.Audio = append(doc.Audio, snapshot.AudioTrack(track))
+	}
+	for _, track := range s.Captions {
+		doc.Captions = append(doc.Captions, snapshot.CaptionTrack(track))
+	}
+	return doc
 }

@@ -99,6 +99,7 @@ func streamSpec(s snapshot.Stream) (ingest.StreamSpec, error) {
 	if s.OnDemand {
 		spec.IdleAfter = seconds(s.IdleSeconds)
 	}
+	spec.Encoding = ffmpeg.Encoding{Preset: s.Encoding.Preset, Deinterlace: s.Encoding.Deinterlace, Loudness: s.Encoding.Loudness}
 	for i, text := range s.Sources {
 		src, err := source.Parse(text)
 		if err != nil {
@@ -106,10 +107,36 @@ func streamSpec(s snapshot.Stream) (ingest.StreamSpec, error) {
 		}
 		spec.Sources = append(spec.Sources, src)
 	}
-	for _, r := range s.Renditions {
-		spec.Renditions = append(spec.Renditions, ffmpeg.Rendition(r))
-	}
+	addRenditions(&spec, s)
 	return spec, nil
+}
+
+// addRenditions adds the ladder, and for each language but the first a rendition
+// of sound only, which is made like the ladder's best: copied, or encoded.
+func addRenditions(spec *ingest.StreamSpec, s snapshot.Stream) {
+	track := ""
+	if len(s.Audio) > 0 {
+		track = s.Audio[0].Language
+	}
+	for _, r := range s.Renditions {
+		spec.Renditions = append(spec.Renditions, ffmpeg.Rendition{
+			Name: r.Name, Copy: r.Copy, Height: r.Height, VideoBitrate: r.VideoBitrate, AudioBitrate: r.AudioBitrate, AudioOnly: r.AudioOnly, Track: track,
+		})
+	}
+	for i, a := range s.Audio {
+		choice := ingest.AudioTrack{Language: languageTag(a.Language), Label: a.Label}
+		if i > 0 {
+			choice.Rendition = "audio-" + a.Language
+			best := spec.Renditions[0]
+			spec.Renditions = append(spec.Renditions, ffmpeg.Rendition{
+				Name: choice.Rendition, AudioOnly: true, Track: a.Language, Copy: best.Copy, AudioBitrate: best.AudioBitrate,
+			})
+		}
+		spec.Audio = append(spec.Audio, choice)
+	}
+	for _, c := range s.Captions {
+		spec.Captions = append(spec.Captions, ingest.CaptionTrack{InstreamID: c.InstreamID, Language: languageTag(c.Language), Label: c.Label})
+	}
 }
 
 // seconds is rounded to the microsecond, which is finer than media clocks and

@@ -206,6 +206,7 @@ func TestDefaults(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := tt.stream
 			got.setDefaults()
+			tt.want.ReturnAfter = caddy.Duration(10 * time.Second) // in all cases
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

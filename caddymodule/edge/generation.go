@@ -30,6 +30,7 @@ type Node struct {
 	ID       string
 	State    string // folder
 	FFmpeg   string // program
+	HWAccel  HWAccel
 	Capacity Capacity
 	// StartsPerSecond is 0 for the engine's default.
 	StartsPerSecond int
@@ -47,6 +48,7 @@ func (n Node) checkReload(next Node) error {
 		{"id", n.ID, next.ID},
 		{"state", n.State, next.State},
 		{"ffmpeg", n.FFmpeg, next.FFmpeg},
+		{"hwaccel", n.HWAccel, next.HWAccel},
 		{"starts_per_second", n.StartsPerSecond, next.StartsPerSecond},
 		{"sandbox", n.Sandbox, next.Sandbox},
 	} {
@@ -68,7 +70,24 @@ func newGeneration(node Node, doc *snapshot.Document, defaultKey token.KeyRef, l
 	if err != nil {
 		return nil, err
 	}
+	if err := checkCores(specs, node.Capacity.CPU); err != nil {
+		return nil, err
+	}
 	g := &generation{node: node, logger: logger, document: withoutSecrets(doc), specs: specs, verifier: verifier}
 	g.pushed = g.pushedStreams()
 	return g, nil
+}
+
+// checkCores refuses the stream with which all together would keep more cores busy
+// than the node may give. 0 is no bound.
+func checkCores(specs []ingest.StreamSpec, capacity float64) error {
+	var sum float64
+	for i := range specs {
+		cores := specs[i].Cores()
+		if sum += cores; capacity > 0 && sum > capacity {
+			return fmt.Errorf("stream %q is one too many: it takes about %.2f cores, which makes %.2f of the %g that the capacity gives; raise it, take streams away, or copy instead of encoding",
+				specs[i].ID, cores, sum, capacity)
+		}
+	}
+	return nil
 }

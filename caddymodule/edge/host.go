@@ -16,6 +16,7 @@ import (
 	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
+	"github.com/headrace/headrace/ingest/ffmpeg"
 	"github.com/headrace/headrace/ingest/process"
 	"github.com/headrace/headrace/ingest/rtmp"
 )
@@ -190,6 +191,7 @@ func (h *Host) open(g *generation) error {
 		Pushes:          h.push.server,
 		Grace:           childGrace,
 		Sandbox:         g.node.Sandbox,
+		Hardware:        ffmpeg.Hardware{Kind: ffmpeg.HardwareKind(g.node.HWAccel.Kind), Device: g.node.HWAccel.Device},
 	})
 	if err != nil {
 		return fmt.Errorf("starting edge %q: %w", g.node.ID, err)

@@ -55,7 +55,8 @@ type Health struct {
 type Headroom struct {
 	Streams int `json:"streams"`
 	// Egress is in bits per second.
-	Egress *int64   `json:"egress"`
+	Egress *int64 `json:"egress"`
+	// CPU is in cores, after what the running streams take by estimate.
 	CPU    *float64 `json:"cpu"`
 	Memory *int64   `json:"memory"`
 }
@@ -111,9 +112,10 @@ func health(host *edge.Host) Health {
 	h.Snapshot = Snapshot{Epoch: doc.Epoch, Version: doc.Version, Group: doc.Group}
 
 	streams, now := engine.Streams(), time.Now()
-	fresh := 0
+	fresh, cores := 0, 0.0
 	for _, s := range streams {
 		status := s.Status()
+		cores += status.Cores
 		if isFresh(status, s.TargetDuration(), now) {
 			fresh++
 		}
@@ -122,7 +124,7 @@ func health(host *edge.Host) Health {
 		h.Streams = append(h.Streams, one)
 	}
 	egress := host.Egress()
-	h.Headroom = headroom(node.Capacity, len(streams), egress)
+	h.Headroom = headroom(node.Capacity, len(streams), egress, cores)
 	h.Score = score(fresh, len(streams), used(egress, node.Capacity.Egress))
 	h.State = state(host.Draining(), h.Score)
 	return h
@@ -152,11 +154,16 @@ func stream(s ingest.Status, doc *snapshot.Document, viewers int, now time.Time)
 }
 
 func isFresh(s ingest.Status, target time.Duration, now time.Time) bool {
-	return s.State == ingest.StateLive && now.Sub(s.LastSegmentAt).Seconds() <= freshness*target.Seconds()
+	// Nobody waits for a stream on demand that nobody watches.
+	return s.State == ingest.StateIdle || s.State == ingest.StateLive && now.Sub(s.LastSegmentAt).Seconds() <= freshness*target.Seconds()
 }
 
-func headroom(c edge.Capacity, streams int, egress float64) Headroom {
+func headroom(c edge.Capacity, streams int, egress, cores float64) Headroom {
 	h := Headroom{Streams: max(0, c.Streams-streams)}
+	if c.CPU > 0 {
+		left := max(0, c.CPU-cores)
+		h.CPU = &left
+	}
 	if c.Egress > 0 {
 		left := max(0, c.Egress-int64(egress))
 		h.Egress = &left

@@ -53,7 +53,7 @@ func TestHeadroom(t *testing.T) {
 		{"more than all used", edge.Capacity{Streams: 5, Egress: 1e9}, 0, 2e9, 5, 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := headroom(tt.capacity, tt.streams, tt.egress)
+			got := headroom(tt.capacity, tt.streams, tt.egress, 1.5)
 			bits := int64(-1)
 			if got.Egress != nil {
 				bits = *got.Egress
@@ -65,6 +65,17 @@ func TestHeadroom(t *testing.T) {
 				t.Errorf("used: got %v, want %v", got, tt.used)
 			}
 		})
+	}
+}
+
+func TestHeadroomOfCores(t *testing.T) {
+	for _, tt := range []struct{ capacity, used, want float64 }{{4, 1.5, 2.5}, {4, 5, 0}} {
+		if got := headroom(edge.Capacity{CPU: tt.capacity}, 0, 0, tt.used).CPU; got == nil || *got != tt.want {
+			t.Errorf("%g of %g cores in use: got %v left, want %g", tt.used, tt.capacity, got, tt.want)
+		}
+	}
+	if got := headroom(edge.Capacity{}, 0, 0, 1).CPU; got != nil {
+		t.Errorf("got %v cores left of a capacity that is not known", *got)
 	}
 }
 

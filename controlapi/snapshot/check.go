@@ -72,6 +72,9 @@ func (s *Stream) check(edges map[string]bool) error {
 	if err := checkLadder(s.Renditions); err != nil {
 		return err
 	}
+	if err := s.checkTracks(); err != nil {
+		return err
+	}
 	if s.OnDemand && !(s.IdleSeconds >= 1 && s.IdleSeconds <= 86_400) {
 		return fmt.Errorf("on demand, it is to stop after %g s without viewers; choose 1 s to 24 h", s.IdleSeconds)
 	}
@@ -154,13 +157,15 @@ func checkLadder(ladder []Rendition) error {
 
 func (r Rendition) check() error {
 	switch {
+	case r.AudioOnly && (r.Height != 0 || r.VideoBitrate != 0):
+		return errors.New("it is sound only; leave height and video bit rate out")
 	case r.Copy && (r.Height != 0 || r.VideoBitrate != 0 || r.AudioBitrate != 0):
 		return errors.New("a copy has the source's size and bit rate; leave them out")
 	case r.Copy:
 		return nil
 	case r.Height != 0 && (r.Height < 64 || r.Height > 4320 || r.Height%2 != 0):
 		return fmt.Errorf("a height of %d; choose an even number from 64 to 4320", r.Height)
-	case r.VideoBitrate < 50_000, r.VideoBitrate > 100_000_000:
+	case !r.AudioOnly && (r.VideoBitrate < 50_000 || r.VideoBitrate > 100_000_000):
 		return fmt.Errorf("a video bit rate of %d bit/s; choose 50k to 100m", r.VideoBitrate)
 	case r.AudioBitrate < 16_000, r.AudioBitrate > 512_000:
 		return fmt.Errorf("an audio bit rate of %d bit/s; choose 16k to 512k", r.AudioBitrate)

@@ -79,6 +79,13 @@ type Stream struct {
 	Sources []string `json:"sources"`
 	// Renditions is the ladder, best first.
 	Renditions []Rendition `json:"renditions"`
+	// Encoding is how the renditions that are not copied are encoded.
+	Encoding Encoding `json:"encoding"`
+	// Audio are the languages that viewers may choose from, the first one played
+	// unless they do; none: the source's first track, and no choice.
+	Audio []AudioTrack `json:"audio"`
+	// Captions name the captions that the pictures carry.
+	Captions []CaptionTrack `json:"captions"`
 	// SegmentSeconds is T: no segment is shorter.
 	SegmentSeconds float64 `json:"segment_seconds"`
 	// LongestGOPSeconds is the longest distance of keyframes that is accepted;
@@ -112,6 +119,36 @@ type Rendition struct {
 	// VideoBitrate and AudioBitrate are in bits per second.
 	VideoBitrate int `json:"video_bitrate"`
 	AudioBitrate int `json:"audio_bitrate"`
+	// AudioOnly leaves the pictures out.
+	AudioOnly bool `json:"audio_only"`
+}
+
+// Encoding is how renditions are encoded.
+type Encoding struct {
+	// Preset is one of libx264's from ultrafast to medium; empty: veryfast.
+	Preset string `json:"preset"`
+	// Deinterlace makes whole pictures out of fields.
+	Deinterlace bool `json:"deinterlace"`
+	// Loudness in LUFS to which the sound is brought, -70 to -5; 0 leaves it.
+	Loudness float64 `json:"loudness"`
+}
+
+// AudioTrack is a language of the source's sound.
+type AudioTrack struct {
+	// Language is as the source writes it: two or three letters, "deu".
+	Language string `json:"language"`
+	// Label is what a player's menu shows.
+	Label string `json:"label"`
+}
+
+// CaptionTrack is CEA-608 or CEA-708 captions within the pictures.
+type CaptionTrack struct {
+	// InstreamID is CC1 to CC4 or SERVICE1 to SERVICE63.
+	InstreamID string `json:"instream_id"`
+	// Language is two or three letters.
+	Language string `json:"language"`
+	// Label is what a player's menu shows.
+	Label string `json:"label"`
 }
 
 // Limits bounds one stream's FFmpeg. Zero means: no limit.

@@ -66,7 +66,7 @@ func listed(table string) map[string]bool {
 // Check tells by name what the job needs and this FFmpeg lacks.
 func (b Build) Check(j Job) error {
 	if j.NeedsEncoder() {
-		for _, name := range []string{"libx264", "aac"} {
+		for _, name := range []string{j.Encoding.Hardware.Encoder(), "aac"} {
 			if !b.Encoders[name] {
 				return fmt.Errorf("FFmpeg %s has no encoder %q; install a build that has it, or use renditions that copy", b.Version, name)
 			}

@@ -38,6 +38,11 @@ type Rendition struct {
 	Height int
 	// VideoBitrate and AudioBitrate are in bits per second.
 	VideoBitrate, AudioBitrate int
+	// AudioOnly leaves the pictures out.
+	AudioOnly bool
+	// Track is the language of the source's audio track that it has, as the source
+	// writes it ("deu", ISO 639-2 in MPEG-TS); empty: the first track.
+	Track string
 }
 
 // Job is one FFmpeg process: an input and the renditions made from it.
@@ -47,6 +52,8 @@ type Job struct {
 	// Keyframes is the distance of keyframes in renditions that are encoded and
 	// have no copy beside them whose keyframes they must share.
 	Keyframes time.Duration
+	// Encoding is how it encodes.
+	Encoding Encoding
 }
 
 // What a copy rendition becomes where there is nothing to copy.
@@ -72,6 +79,9 @@ func (j Job) Args() []string {
 		"-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+warning", "-max_alloc", maxAlloc,
 		"-stats_period", "0.5", "-progress", "pipe:" + strconv.Itoa(ProgressFD), "-copyts",
 	}
+	if j.NeedsEncoder() {
+		args = append(args, j.Encoding.Hardware.open()...)
+	}
 	args = append(args, j.Input.Options...)
 	for i, r := range j.Renditions {
 		args = append(args, j.rendition(r)...)
@@ -84,25 +94,36 @@ func (j Job) Args() []string {
 }
 
 func (j Job) rendition(r Rendition) []string {
-	maps := []string{"-map", "0:v:0?", "-map", "0:a:0?"}
+	var args []string
+	if !r.AudioOnly {
+		args = append(args, "-map", "0:v:0?")
+	}
+	args = append(args, "-map", j.track(r))
 	if r.Copy && !j.Input.Generated {
 		if j.Input.Opus {
-			return append(maps, "-c:v", "copy", "-c:a", "aac", "-b:a", strconv.Itoa(opusAudioBitrate), "-ac", "2", "-ar", "48000")
+			return append(append(args, "-c:v", "copy"), j.Encoding.audio(opusAudioBitrate)...)
 		}
-		return append(maps, "-c", "copy")
+		return append(args, "-c", "copy")
 	}
 	if r.Copy {
 		r.VideoBitrate, r.AudioBitrate = generatedVideoBitrate, generatedAudioBitrate
 	}
-	args := maps
-	if r.Height > 0 {
-		args = append(args, "-vf", fmt.Sprintf("scale=-2:%d", r.Height))
+	if !r.AudioOnly {
+		args = append(args, j.Encoding.video(r, j.keyframes(), j.preset())...)
 	}
-	args = append(args, "-c:v", "libx264", "-preset", j.preset(), "-pix_fmt", "yuv420p",
-		"-b:v", strconv.Itoa(r.VideoBitrate),
-		"-maxrate", strconv.Itoa(r.VideoBitrate*11/10), "-bufsize", strconv.Itoa(r.VideoBitrate),
-		"-sc_threshold", "0", "-g", "9999", "-force_key_frames", j.keyframes())
-	return append(args, "-c:a", "aac", "-b:a", strconv.Itoa(r.AudioBitrate), "-ac", "2", "-ar", "48000")
+	return append(args, j.Encoding.audio(r.AudioBitrate)...)
+}
+
+// track selects the sound. One that is asked for by name must be there; a source
+// without any sound is one without.
+func (j Job) track(r Rendition) string {
+	switch {
+	case r.Track != "" && !j.Input.Generated:
+		return "0:a:m:language:" + r.Track
+	case r.AudioOnly:
+		return "0:a:0"
+	}
+	return "0:a:0?"
 }
 
 // preset favours a small machine where the picture is only a test pattern.

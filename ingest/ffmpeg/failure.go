@@ -24,6 +24,9 @@ const (
 	FailureNoPublisher Failure = "no_publisher"
 	// FailureChanged means that the source changed to another format, for which FFmpeg begins anew.
 	FailureChanged Failure = "source_changed"
+	// FailureNoTrack means that the source has no sound in a language that a rendition
+	// is to have, or none at all for one that is sound only.
+	FailureNoTrack Failure = "source_track_missing"
 	// FailureUnsupported means that this FFmpeg lacks a protocol, encoder or filter.
 	FailureUnsupported Failure = "ffmpeg_unsupported"
 )
@@ -34,6 +37,7 @@ var failures = []struct {
 	text    string
 	failure Failure
 }{
+	{"matches no streams", FailureNoTrack},
 	{"Server returned 401", FailureRefused},
 	{"Server returned 403", FailureRefused},
 	{"HTTP error 401", FailureRefused},

@@ -168,3 +168,71 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 		t.Errorf("got %v, want an error that names the filter", err)
 	}
 }
+
+func TestCores(t *testing.T) {
+	rung := func(height int) Rendition {
+		return Rendition{Height: height, VideoBitrate: 1_000_000, AudioBitrate: 128_000}
+	}
+	copies := Job{Renditions: []Rendition{{Copy: true}}}
+	ladder := Job{Renditions: []Rendition{{Copy: true}, rung(720), rung(480)}}
+	slow, hardware, loud := ladder, ladder, ladder
+	slow.Encoding.Preset, hardware.Encoding.Hardware.Kind, loud.Encoding.Loudness = "medium", VAAPI, -23
+	radio := Job{Renditions: []Rendition{{AudioOnly: true, AudioBitrate: 96_000}}}
+	for _, tt := range []struct {
+		name        string
+		job         Job
+		least, most float64
+	}{
+		{"a copy", copies, 0.01, 0.05},
+		{"sound only", radio, 0.01, 0.1},
+		{"a ladder of two rungs beside a copy", ladder, 0.6, 1.2},
+		{"the same with a slow preset", slow, 1.2, 2.5},
+		{"the same in hardware", hardware, 0.2, 0.5},
+		{"the same with its loudness corrected", loud, ladder.Cores() + 0.1, ladder.Cores() + 0.2},
+	} {
+		if got := tt.job.Cores(); got < tt.least || got > tt.most {
+			t.Errorf("%s: got %.2f cores, want %.2f to %.2f", tt.name, got, tt.least, tt.most)
+		}
+	}
+}
+
+func TestArgsOfEncodings(t *testing.T) {
+	rung := Rendition{Name: "480p", Height: 480, VideoBitrate: 1_000_000, AudioBitrate: 128_000}
+	radio := Rendition{Name: "radio", AudioOnly: true, AudioBitrate: 96_000}
+	english := Rendition{Name: "audio-eng", AudioOnly: true, Track: "eng", Copy: true}
+	for _, tt := range []struct {
+		name     string
+		encoding Encoding
+		r        Rendition
+		want     []string
+		without  []string
+	}{
+		{"a preset", Encoding{Preset: "faster"}, rung, []string{"-preset faster", "-vf scale=-2:480 ", "-c:v libx264"}, nil},
+		{"fields", Encoding{Deinterlace: true}, rung, []string{"-vf bwdif=mode=send_frame:deint=interlaced,scale=-2:480 "}, nil},
+		{"loudness", Encoding{Loudness: -23}, rung, []string{"-af loudnorm=I=-23:"}, nil},
+		{"sound only", Encoding{Loudness: -23}, radio, []string{"-map 0:a:0 ", "loudnorm", "-c:a aac -b:a 96000"}, []string{"-map 0:v", "-c:v"}},
+		{"a language", Encoding{}, english, []string{"-map 0:a:m:language:eng -c copy"}, []string{"-map 0:v"}},
+		{
+			"vaapi", Encoding{Hardware: Hardware{Kind: VAAPI}}, rung,
+			[]string{"-init_hw_device vaapi=hw:/dev/dri/renderD128", "scale=-2:480,format=nv12,hwupload", "-c:v h264_vaapi", "-force_key_frames"},
+			[]string{"libx264", "-sc_threshold", "yuv420p"},
+		},
+		{"nvenc", Encoding{Hardware: Hardware{Kind: NVENC}}, rung, []string{"-c:v h264_nvenc", "-forced-idr 1"}, []string{"hwupload"}},
+		{"qsv", Encoding{Hardware: Hardware{Kind: QSV, Device: "/dev/dri/renderD129"}}, rung, []string{"vaapi=va:/dev/dri/renderD129", "qsv=hw@va", "-c:v h264_qsv"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			job := Job{Input: FileInput("/state/list"), Renditions: []Rendition{tt.r}, Keyframes: 2 * time.Second, Encoding: tt.encoding}
+			line := strings.Join(job.Args(), " ")
+			for _, want := range tt.want {
+				if !strings.Contains(line, want) {
+					t.Errorf("got %s\nwant %q in it", line, want)
+				}
+			}
+			for _, not := range tt.without {
+				if strings.Contains(line, not) {
+					t.Errorf("got %s\nwant no %q in it", line, not)
+				}
+			}
+		})
+	}
+}

@@ -7,6 +7,9 @@ import "strconv"
 type Multivariant struct {
 	// Variants in the order in which a player should consider them.
 	Variants []Variant
+	// Alternatives are what a viewer may choose beside or instead of what the
+	// variants hold: languages, captions.
+	Alternatives []Alternative
 	// SteeringURI is the SERVER-URI of EXT-X-CONTENT-STEERING. Empty means that
 	// the stream is not steered, and the tag is left out.
 	SteeringURI string
@@ -31,6 +34,9 @@ type Variant struct {
 	Width, Height int
 	// FrameRate is in frames per second, to three decimals.
 	FrameRate float64
+	// Audio and ClosedCaptions name the groups of alternatives that go with the
+	// variant; empty: none.
+	Audio, ClosedCaptions string
 	// PathwayID names the group of variants that stand on one edge.
 	PathwayID string
 	// StableVariantID is the same for the same rendition on every pathway.
@@ -49,6 +55,9 @@ func (m *Multivariant) AppendText(dst []byte) []byte {
 		dst = appendQuoted(dst, m.SteeringURI)
 		dst = appendString(dst, ",PATHWAY-ID=", m.PathwayID)
 		dst = append(dst, '\n')
+	}
+	for i := range m.Alternatives {
+		dst = m.Alternatives[i].appendText(dst)
 	}
 	for i := range m.Variants {
 		dst = m.Variants[i].appendText(dst)
@@ -78,6 +87,8 @@ func (v *Variant) appendText(dst []byte) []byte {
 		dst = strconv.AppendFloat(dst, v.FrameRate, 'f', 3, 64)
 	}
 	dst = appendString(dst, ",CODECS=", v.Codecs)
+	dst = appendString(dst, ",AUDIO=", v.Audio)
+	dst = appendString(dst, ",CLOSED-CAPTIONS=", v.ClosedCaptions)
 	dst = appendString(dst, ",STABLE-VARIANT-ID=", v.StableVariantID)
 	dst = appendString(dst, ",PATHWAY-ID=", v.PathwayID)
 	dst = append(dst, '\n')

@@ -33,6 +33,17 @@ func TestMultivariantGolden(t *testing.T) {
 		{"audio only", "audio.m3u8", &Multivariant{
 			Variants: []Variant{{URI: "radio/index.m3u8", Bandwidth: 128000, Codecs: "mp4a.40.2"}},
 		}},
+		{"languages and captions", "languages.m3u8", &Multivariant{
+			Alternatives: []Alternative{
+				{Type: Audio, GroupID: "audio", Name: "Deutsch", Language: "de", Default: true},
+				{Type: Audio, GroupID: "audio", Name: "English", Language: "en", URI: "audio-eng/index.m3u8"},
+				{Type: ClosedCaptions, GroupID: "captions", Name: "English", Language: "en", InstreamID: "CC1"},
+			},
+			Variants: []Variant{{
+				URI: "480p/index.m3u8", Bandwidth: 1200000, Codecs: "avc1.64001f,mp4a.40.2", Width: 854, Height: 480, FrameRate: 25,
+				Audio: "audio", ClosedCaptions: "captions",
+			}},
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -63,6 +63,8 @@ func (p *multivariantParser) line(line string) error {
 			return p.errorf("EXT-X-STREAM-INF follows an EXT-X-STREAM-INF; a URI must stand between them")
 		}
 		return p.variant(value)
+	case "EXT-X-MEDIA":
+		return p.alternative(value)
 	case "EXT-X-CONTENT-STEERING":
 		return p.steering(value)
 	case "EXTINF", "EXT-X-TARGETDURATION":
@@ -87,6 +89,39 @@ func (p *multivariantParser) steering(value string) error {
 		return p.errorf("EXT-X-CONTENT-STEERING must be a list of attributes with a SERVER-URI")
 	}
 	return nil
+}
+
+// alternative takes in an EXT-X-MEDIA of a type that this package writes; others,
+// and those that belong to no group, are passed over.
+func (p *multivariantParser) alternative(value string) error {
+	var a Alternative
+	if !parseAttributes(value, a.set) {
+		return p.errorf("EXT-X-MEDIA must be a list of attributes, each named once")
+	}
+	if (a.Type == Audio || a.Type == ClosedCaptions) && a.GroupID != "" {
+		p.m.Alternatives = append(p.m.Alternatives, a)
+	}
+	return nil
+}
+
+// set takes over one attribute.
+func (a *Alternative) set(from attribute) {
+	switch from.name {
+	case "TYPE":
+		a.Type = AlternativeType(from.value)
+	case "GROUP-ID":
+		a.GroupID = from.value
+	case "NAME":
+		a.Name = from.value
+	case "LANGUAGE":
+		a.Language = from.value
+	case "DEFAULT":
+		a.Default = from.value == "YES"
+	case "URI":
+		a.URI = from.value
+	case "INSTREAM-ID":
+		a.InstreamID = from.value
+	}
 }
 
 func (p *multivariantParser) variant(value string) error {
@@ -124,6 +159,13 @@ func (v *Variant) set(a attribute) (ok bool) {
 		v.FrameRate, ok = parseFrameRate(a.value)
 	case "CODECS":
 		v.Codecs, ok = a.value, a.quoted
+	case "AUDIO":
+		v.Audio, ok = a.value, a.quoted
+	case "CLOSED-CAPTIONS":
+		// NONE, unquoted, says that there are none.
+		if ok = true; a.quoted {
+			v.ClosedCaptions = a.value
+		}
 	case "STABLE-VARIANT-ID":
 		v.StableVariantID, ok = a.value, a.quoted
 	case "PATHWAY-ID":

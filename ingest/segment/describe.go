@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -146,6 +147,27 @@ func opensKeyframe(c codec, b []byte) bool {
 	}
 	return false
 }
+
+// reachesPicture tells whether the first bytes of a frame go as far as its first
+// slice: what describes the frame stands before it.
+func reachesPicture(c codec, b []byte) bool {
+	for i := nextUnit(b, 0); i >= 0; i = nextUnit(b, i) {
+		switch n := b[i]; {
+		case c == codecH264 && n&0x1f >= 1 && n&0x1f <= 5,
+			c == codecHEVC && n>>1&0x3f < 32,
+			c == codecMPEG2 && n >= 0x01 && n <= 0xaf:
+			return true
+		}
+	}
+	return false
+}
+
+// captionsMark begins CEA-608 and CEA-708 captions in an SEI message or in MPEG-2
+// user data: ITU-T T.35 country and provider, "GA94", cc_data (ATSC A/72 §6.4.2).
+// MPEG-2 has only its end. None of it can hold an emulation prevention byte.
+var captionsMark = []byte("GA94\x03")
+
+func holdsCaptions(b []byte) bool { return bytes.Contains(b, captionsMark) }
 
 // parameterSet finds the SPS or sequence header in the first bytes of a frame.
 // It is nil as long as its end is not there.

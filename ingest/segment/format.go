@@ -15,6 +15,9 @@ type Format struct {
 	FrameRate float64
 	// HasVideo and HasAudio say which tracks the program lists.
 	HasVideo, HasAudio bool
+	// HasCaptions says that the pictures carried CEA-608 or CEA-708 captions at some
+	// time: they may pause for long.
+	HasCaptions bool
 }
 
 // rateMeter keeps a frame rate steady over pieces.
@@ -51,7 +54,7 @@ func formatOf(tracks []*track) Format {
 	seen := map[string]bool{}
 	for _, t := range tracks {
 		if t.codec.video() {
-			f.HasVideo, f.Width, f.Height = true, t.shape.width, t.shape.height
+			f.HasVideo, f.HasCaptions, f.Width, f.Height = true, t.captions, t.shape.width, t.shape.height
 		} else {
 			f.HasAudio = true
 		}

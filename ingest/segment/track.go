@@ -10,7 +10,7 @@ const (
 	inLine    = 1 * second // two tracks that are this near share a clock
 )
 
-// maxSniff is how much of a keyframe is searched for its SPS.
+// maxSniff is how much of a keyframe is searched for its SPS and its captions.
 const maxSniff = 2048
 
 // track is an audio or video stream of the program.
@@ -29,6 +29,7 @@ type track struct {
 	header    []byte // the SPS or sequence header behind shape
 	sniff     []byte // start of a keyframe whose header is not complete yet
 	sniffing  bool
+	captions  bool   // it carried CEA-608 or CEA-708 captions
 	audio     uint32 // parameters of the last audio frame
 }
 
@@ -64,13 +65,12 @@ func (t *track) read(b []byte, start bool) bool {
 		return false
 	}
 	t.sniff = append(t.sniff, b[:min(len(b), maxSniff-len(t.sniff))]...)
-	header := parameterSet(t.codec, t.sniff)
-	if header == nil {
-		t.sniffing = len(t.sniff) < maxSniff
+	if t.sniffing = len(t.sniff) < maxSniff && !reachesPicture(t.codec, t.sniff); t.sniffing {
 		return false
 	}
-	t.sniffing = false
-	if bytes.Equal(header, t.header) {
+	t.captions = t.captions || holdsCaptions(t.sniff)
+	header := parameterSet(t.codec, t.sniff)
+	if header == nil || bytes.Equal(header, t.header) {
 		return false
 	}
 	t.header = append(t.header[:0], header...)
