@@ -108,7 +108,8 @@ func (s *Stream) buryBeside(now time.Time) {
 		s.order.Ended(ended.source, now, false)
 		return
 	}
-	s.order.TriedBeside(ended.source, now)
+	slate := s.current != nil && s.spec.Sources[s.current.source].Kind() == source.Slate
+	s.order.TriedBeside(ended.source, now, slate)
 }
 
 // replaceLate lets a new configuration take over when its child took too long, or

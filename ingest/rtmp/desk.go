@@ -48,13 +48,12 @@ func (d *desk) claim(a *attempt, now time.Time) (leave func(), outcome Outcome) 
 	}, Accepted
 }
 
-// othersOf counts the owner's publishers but for the one whose place is taken. d.mu is held.
+// othersOf counts the other streams that the owner publishes. d.mu is held.
 func (d *desk) othersOf(g Grant) (n int) {
-	for _, s := range d.streams {
-		for _, holder := range s.held {
-			if holder.grant.Owner == g.Owner && !g.takesOverFrom(holder.grant) {
-				n++
-			}
+	for stream, s := range d.streams {
+		isOwners := func(holder *attempt) bool { return holder.grant.Owner == g.Owner }
+		if stream != g.Stream && slices.ContainsFunc(s.held, isOwners) {
+			n++
 		}
 	}
 	return n

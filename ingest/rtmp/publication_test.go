@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,7 +60,7 @@ func TestBackpressure(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- p.Feed(ctx, w) }()
 		synctest.Wait()
-		delivered := 0
+		var delivered atomic.Int64
 		go func() {
 			for i := range 1000 {
 				if err := p.deliver(delta(time.Duration(i) * time.Second)); err != nil {
@@ -68,12 +69,12 @@ func TestBackpressure(t *testing.T) {
 				if err := p.deliver(key(time.Duration(i) * time.Second)); err != nil {
 					return
 				}
-				delivered++
+				delivered.Add(1)
 			}
 		}()
 		time.Sleep(time.Minute)
-		if delivered > 2 {
-			t.Errorf("%d units were taken for a reader that does not read", delivered)
+		if got := delivered.Load(); got > 2 {
+			t.Errorf("%d units were taken for a reader that does not read", got)
 		}
 		cancel()
 		_ = r.Close() // as the run does with its pipe
@@ -81,8 +82,8 @@ func TestBackpressure(t *testing.T) {
 			t.Error("the feed ended without an error")
 		}
 		synctest.Wait()
-		if delivered != 1000 {
-			t.Errorf("got %d units after the reader had left, want all", delivered)
+		if got := delivered.Load(); got != 1000 {
+			t.Errorf("got %d units after the reader had left, want all", got)
 		}
 		if p.cached > cacheBytes {
 			t.Errorf("%d bytes are kept", p.cached)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -294,16 +295,18 @@ func TestStrangers(t *testing.T) {
 			d := server(t)
 			ours, theirs := net.Pipe()
 			began := time.Now()
-			go func() {
+			var talking sync.WaitGroup
+			defer talking.Wait()
+			talking.Go(func() {
 				for { // one byte a second
 					if _, err := theirs.Write([]byte{3}); err != nil {
 						return
 					}
 					time.Sleep(time.Second)
 				}
-			}()
+			})
 			d.serve(ours, plain)
-			if took := time.Since(began); took > greetingTime+time.Second || d.counted[Unfit] != 1 {
+			if took := time.Since(began); took > greetingTime+time.Second || d.count(Unfit) != 1 {
 				t.Errorf("cut after %v, counted %v", took, d.counted)
 			}
 		})
@@ -312,7 +315,7 @@ func TestStrangers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := server(t)
 			ours, theirs := net.Pipe()
-			sent := 0
+			var sent atomic.Int64
 			go func() { _, _ = io.Copy(io.Discard, theirs) }()
 			go func() {
 				// C0, C1 and C2, then a chunk that says it is followed by 10 MB.
@@ -322,15 +325,16 @@ func TestStrangers(t *testing.T) {
 				_, _ = theirs.Write([]byte{3, 0, 0, 0, 0x9f, 0, 0, 20, 0, 0, 0, 0})
 				for {
 					n, err := theirs.Write(make([]byte, 4096))
-					if sent += n; err != nil {
+					sent.Add(int64(n))
+					if err != nil {
 						return
 					}
 				}
 			}()
 			d.serve(ours, plain)
 			synctest.Wait()
-			if sent > greetingBytes || d.counted[Unfit] != 1 {
-				t.Errorf("took %d bytes of a stranger, counted %v", sent, d.counted)
+			if sent.Load() > greetingBytes || d.count(Unfit) != 1 {
+				t.Errorf("took %d bytes of a stranger, counted %v", sent.Load(), d.counted)
 			}
 		})
 	})
@@ -343,7 +347,7 @@ func TestStrangers(t *testing.T) {
 				all.Go(func() { d.serve(ours, plain) })
 			}
 			synctest.Wait()
-			if got := d.counted[Crowded]; got != 3 {
+			if got := d.count(Crowded); got != 3 {
 				t.Errorf("got %d sent away, want 3", got)
 			}
 			all.Wait()

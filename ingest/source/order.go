@@ -12,6 +12,9 @@ type Policy interface {
 // tried beside it.
 const preferredRetry = 20 * time.Second
 
+// slateRetry is how often that is done while viewers see a slate.
+const slateRetry = 5 * time.Second
+
 // Order decides which of a stream's sources is read. It is a pure state machine,
 // driven by one goroutine:
 //
@@ -29,7 +32,8 @@ const preferredRetry = 20 * time.Second
 //	its publisher arrives                  | it may start now, whatever was before
 type Order struct {
 	entries []entry
-	last    int // whose media viewers saw last
+	last    int  // whose media viewers saw last
+	again   bool // it delivered until it ended, and is to be taken up again
 }
 
 type entry struct {
@@ -59,6 +63,12 @@ func NewOrder(n int, policy func() Policy) *Order {
 
 // Next is the source to start and when; Nobody while all are away.
 func (o *Order) Next(now time.Time) (index int, at time.Time) {
+	if e := o.entries[o.last]; o.again && !e.absent {
+		if e.notBefore.After(now) {
+			return o.last, e.notBefore
+		}
+		return o.last, now
+	}
 	index, at = Nobody, now.Add(away)
 	for i, e := range o.entries {
 		switch {
@@ -91,6 +101,7 @@ func (o *Order) Ended(index int, now time.Time, delivered bool) {
 	e := &o.entries[index]
 	delay, failed := e.policy.Next(now, delivered)
 	e.notBefore, e.failed = now.Add(delay), failed
+	o.again = delivered
 	if !delivered {
 		return
 	}
@@ -108,16 +119,24 @@ func (o *Order) Ended(index int, now time.Time, delivered bool) {
 func (o *Order) Hold(index int, until time.Time) { o.entries[index].notBefore = until }
 
 // TriedBeside takes note that a more preferred source was tried beside a running
-// backup and did not deliver.
-func (o *Order) TriedBeside(index int, now time.Time) {
+// backup, or a slate, and did not deliver. What is better than a slate is tried more
+// often.
+func (o *Order) TriedBeside(index int, now time.Time, slate bool) {
 	o.Ended(index, now, false)
+	if slate {
+		o.entries[index].notBefore = now.Add(slateRetry)
+		return
+	}
 	if earliest := now.Add(preferredRetry); o.entries[index].notBefore.Before(earliest) {
 		o.entries[index].notBefore = earliest
 	}
 }
 
 // Running takes note that the source delivers.
-func (o *Order) Running(index int) { o.last, o.entries[index].failed = index, false }
+func (o *Order) Running(index int) {
+	o.again = o.again && index == o.last
+	o.last, o.entries[index].failed = index, false
+}
 
 // Preferred is the source to try beside the running one, and from when on.
 // ok is false if there is none that is more preferred.

@@ -19,6 +19,11 @@ func TestParse(t *testing.T) {
 		{"file", "file:/media/a b.ts", "file:/media/a b.ts", File, ""},
 		{"file as URL", "file:///media/a.ts", "file:/media/a.ts", File, ""},
 		{"test pattern", "test:", "test:", Test, ""},
+		{"pushed", "push:", "push:", Push, ""},
+		{"a drawn slate", "slate:", "slate:", Slate, ""},
+		{"a slate's picture", "slate:/etc/card.png", "slate:/etc/card.png", Slate, ""},
+		{"a slate's picture with a comma", "slate:/etc/hunter2,x.png", "", "", "rename it"},
+		{"a slate by a relative path", "slate:hunter2.png", "", "", "whole path"},
 		{"unknown scheme", "gopher://hunter2/", "", "", `scheme "gopher" is not supported`},
 		{"no scheme", "/etc/hunter2", "", "", "not a URL"},
 		{"an option", "-i hunter2", "", "", "not a URL"},
@@ -83,6 +88,11 @@ func (c *counting) Next(_ time.Time, delivered bool) (time.Duration, bool) {
 	return c.delay, c.failures >= 3
 }
 
+// delayed is a policy that always waits.
+type delayed time.Duration
+
+func (d delayed) Next(time.Time, bool) (time.Duration, bool) { return time.Duration(d), false }
+
 func TestOrder(t *testing.T) {
 	t0 := time.Unix(1_000_000, 0)
 	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
@@ -112,12 +122,73 @@ func TestOrder(t *testing.T) {
 		if index != 0 || !when.Equal(at(10)) || !ok {
 			t.Errorf("got %d at %v (%v), want 0 at %v", index, when, ok, at(10))
 		}
-		o.TriedBeside(0, at(10))
+		o.TriedBeside(0, at(10), false)
 		if _, when, _ = o.Preferred(1); !when.Equal(at(30)) {
 			t.Errorf("got %v, want not before %v", when, at(30))
 		}
+		o.TriedBeside(0, at(30), true)
+		if _, when, _ = o.Preferred(1); !when.Equal(at(35)) {
+			t.Errorf("got %v over a slate, want %v", when, at(35))
+		}
 		if _, _, ok = o.Preferred(0); ok {
 			t.Error("there is nothing better than the preferred source")
+		}
+	})
+	t.Run("takes the same one up again even if it must wait a little", func(t *testing.T) {
+		o := NewOrder(2, func() Policy { return &counting{} })
+		o.entries[0].policy = delayed(100 * time.Millisecond)
+		o.Running(0)
+		o.Ended(0, t0, true)
+		wantNext(t, o, t0, 0, t0.Add(100*time.Millisecond))
+		o.Ended(0, at(1), false)
+		wantNext(t, o, at(1), 1, at(1))
+	})
+	t.Run("passes over a pushed source without a publisher", func(t *testing.T) {
+		o := order()
+		o.Attend(0, false, time.Time{})
+		wantNext(t, o, t0, 1, t0)
+		if _, _, ok := o.Preferred(1); ok {
+			t.Error("a publisher that is away is preferred to the backup")
+		}
+		o.Running(1)
+		if !o.Attend(0, true, time.Time{}) || o.Attend(0, true, time.Time{}) {
+			t.Error("an arrival is news once")
+		}
+		if index, when, ok := o.Preferred(1); index != 0 || when.After(t0) || !ok {
+			t.Errorf("got %d at %v (%v) after the arrival, want 0 at once", index, when, ok)
+		}
+	})
+	t.Run("waits for a publisher that viewers saw last", func(t *testing.T) {
+		o := order()
+		o.Running(0)
+		o.Ended(0, t0, true)
+		o.Attend(0, false, at(10))
+		wantNext(t, o, at(1), 0, at(10))
+		wantNext(t, o, at(10), 1, at(10))
+		o.Attend(0, true, time.Time{})
+		wantNext(t, o, at(11), 0, at(11))
+	})
+	t.Run("does not wait for a publisher that viewers did not see", func(t *testing.T) {
+		o := order()
+		o.Running(1)
+		o.Attend(0, false, at(10))
+		wantNext(t, o, t0, 1, t0)
+	})
+	t.Run("has nobody to start when all are away", func(t *testing.T) {
+		o := NewOrder(1, func() Policy { return &counting{} })
+		o.Attend(0, false, time.Time{})
+		if index, when := o.Next(t0); index != Nobody || !when.After(t0) || o.Failed() {
+			t.Errorf("got %d at %v, failed %v", index, when, o.Failed())
+		}
+	})
+	t.Run("has the next one that may start as standby", func(t *testing.T) {
+		o := order()
+		o.Ended(1, t0, false)
+		if index, ok := o.Standby(0, t0); index != 2 || !ok {
+			t.Errorf("got %d (%v), want 2", index, ok)
+		}
+		if _, ok := o.Standby(2, t0); ok {
+			t.Error("there is nothing behind the last")
 		}
 	})
 	t.Run("has failed when all have", func(t *testing.T) {
