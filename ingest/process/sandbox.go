@@ -11,8 +11,6 @@ type Sandbox struct {
 	Read []string
 	// ConnectTCP is the one port that the child may connect to by TCP, at any address; 0: none.
 	ConnectTCP uint16
-	// Anywhere lets the child connect to every address, for a source that nobody reaches on its behalf.
-	Anywhere bool
 }
 
 // Landlock is the version of the kernel's Landlock interface (ABI), 0 if there is none. It tells what a Sandbox covers.

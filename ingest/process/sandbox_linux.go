@@ -24,10 +24,6 @@ var (
 		"/dev/zero", "/dev/urandom", "/dev/random",
 		"/sys/devices/system/cpu", "/sys/devices/system/node", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat",
 	}
-	// resolverFiles are for children that look up names by themselves.
-	resolverFiles = []string{
-		"/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols",
-	}
 )
 
 const (
@@ -38,17 +34,14 @@ const (
 )
 
 // handled are the rights that a ruleset takes away unless a rule gives them back.
-func (l Landlock) handled(s *Sandbox) landlock.RulesetAttr {
+func (l Landlock) handled() landlock.RulesetAttr {
 	// Every version added the next bits; no later bit is used before it is known here.
 	filesBits := []int{1: 13, 2: 14, 3: 15, 4: 15, 5: 16, 6: 16, 7: 16, 8: 16, 9: 17}
 	attr := landlock.RulesetAttr{HandledAccessFS: 1<<filesBits[min(int(l), len(filesBits)-1)] - 1}
 	if l.TCP() {
-		attr.HandledAccessNet = landlock.AccessNetBindTCP
-		if !s.Anywhere {
-			attr.HandledAccessNet |= landlock.AccessNetConnectTCP
-		}
+		attr.HandledAccessNet = landlock.AccessNetBindTCP | landlock.AccessNetConnectTCP
 	}
-	if l.UDP() && !s.Anywhere {
+	if l.UDP() {
 		attr.HandledAccessNet |= landlock.AccessNetBindUDP | landlock.AccessNetConnectSendUDP
 	}
 	if l.Scopes() {
@@ -59,7 +52,7 @@ func (l Landlock) handled(s *Sandbox) landlock.RulesetAttr {
 
 // ruleset makes the ruleset of a child that runs a program. It is closed on exec.
 func (s *Sandbox) ruleset(l Landlock, program string) (fd int, err error) {
-	attr := l.handled(s)
+	attr := l.handled()
 	fd, err = landlock.LandlockCreateRuleset(&attr, 0)
 	if err != nil {
 		return -1, fmt.Errorf("making a Landlock ruleset: %w", err)
@@ -70,9 +63,7 @@ func (s *Sandbox) ruleset(l Landlock, program string) (fd int, err error) {
 	rules.allow(readable, plainFiles...)
 	rules.allow(readable, s.Read...)
 	rules.allow(landlock.AccessFSReadFile|landlock.AccessFSWriteFile|landlock.AccessFSTruncate, os.DevNull)
-	if s.Anywhere {
-		rules.allow(readable, resolverFiles...)
-	} else if s.ConnectTCP != 0 && l.TCP() {
+	if s.ConnectTCP != 0 && l.TCP() {
 		rules.connect(s.ConnectTCP)
 	}
 	if rules.err != nil {
