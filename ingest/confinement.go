@@ -333,7 +333,9 @@ func (c *confiner) close() error { return c.tree.Close() }
 // is read from. What reads a file of the operator's does so with the edge's own eyes.
 func (r *run) launch(list string, spec process.Spec) (*process.Child, error) {
 	src := r.spec.Sources[r.source]
-	in, err := r.host.confiner.confine(&spec, r.spec.Limits, reach(src, list, r.wayPort()), src.Path() != "")
+	allowed := reach(src, list, r.wayPort())
+	allowed.Devices = r.host.hardware.Devices()
+	in, err := r.host.confiner.confine(&spec, r.spec.Limits, allowed, src.Path() != "")
 	if err != nil {
 		if spec.Stdin != nil {
 			_ = spec.Stdin.Close()

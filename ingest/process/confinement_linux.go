@@ -15,6 +15,7 @@ type confinement struct {
 	ruleset   int              // of Landlock; -1: none
 	entrance  *cgroup.Entrance // nil: the child lives in our group
 	user      uint32           // 0: ours
+	groups    []uint32         // that the user is in as well
 }
 
 // prepare opens what a child's confinement needs. It must be closed.
@@ -25,6 +26,9 @@ func prepare(spec *Spec) (_ *confinement, err error) {
 			c.close()
 		}
 	}()
+	if spec.Sandbox != nil {
+		c.groups = spec.Sandbox.groups()
+	}
 	if spec.Sandbox != nil && spec.Landlock.Files() {
 		if c.ruleset, err = spec.Sandbox.ruleset(spec.Landlock, spec.Path); err != nil {
 			return nil, err
@@ -51,7 +55,7 @@ func (c *confinement) close() {
 func (c *confinement) attributes() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if c.user != 0 {
-		attr.Credential = &syscall.Credential{Uid: c.user, Gid: c.user}
+		attr.Credential = &syscall.Credential{Uid: c.user, Gid: c.user, Groups: c.groups}
 	}
 	if c.entrance != nil {
 		attr.CgroupFD, attr.UseCgroupFD = c.entrance.CgroupFD()

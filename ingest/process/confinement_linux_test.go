@@ -171,6 +171,7 @@ func TestSandbox(t *testing.T) {
 		{"append=" + w.allowed, sandbox, false, true},
 		{"append=/dev/null", sandbox, true, true},
 		{"append=/dev/zero", sandbox, false, true},
+		{"append=/dev/zero", Sandbox{Devices: []string{"/dev/zero", "/dev/nowhere"}}, true, true},
 		{"truncate=" + w.allowed, sandbox, false, a.Landlock >= 3},
 		{"remove=" + w.allowed, sandbox, false, true},
 		{"create=" + filepath.Join(w.folder, "new"), sandbox, false, true},
@@ -273,6 +274,25 @@ func TestUser(t *testing.T) {
 	want := []string{user, user, user, "CapPrm:\t0000000000000000"}
 	if got := texts(c.Lines()); strings.Join(got, "|") != strings.Join(want, "|") {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A child under an id of its own is in the groups of its devices.
+func TestUserOfADevice(t *testing.T) {
+	needAbilities(t, func(a Abilities) bool { return a.Users }, "user ids for children")
+	device := filepath.Join(t.TempDir(), "device")
+	if err := os.WriteFile(device, nil, 0o660); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(device, 0, 4242); err != nil {
+		t.Fatal(err)
+	}
+	spec := shell("id -G")
+	spec.User, spec.Sandbox = UserBase+7, &Sandbox{Devices: []string{device}}
+	c := start(t, spec)
+	await(t, c, 10*time.Second)
+	if got, want := firstLine(t, c), fmt.Sprint(UserBase+7, " 4242"); got != want {
+		t.Errorf("got groups %q, want %q", got, want)
 	}
 }
 

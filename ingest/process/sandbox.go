@@ -3,12 +3,15 @@ package process
 // Sandbox is what a child may reach of the machine. Linux enforces it by Landlock, as far as the kernel has that
 // (Abilities.Landlock); elsewhere it bounds nothing. Beside what it names, the child may read what programs need to
 // run at all (libraries, fonts, certificates, time zones) and execute its own program. It may write nowhere but to
-// /dev/null: it has no folder of its own. It may listen nowhere, signal nobody but its own, and has no capability but
+// /dev/null and its devices: it has no folder of its own. It may listen nowhere, signal nobody but its own, and has no capability but
 // that of reading.
 type Sandbox struct {
 	// Read names files, and folders with all that is below them, that the child may read as well. What does not exist
 	// is left out.
 	Read []string
+	// Devices are files in /dev that the child may use: a graphics card's. It gets the groups that own them, too, if it
+	// runs under a user id of its own.
+	Devices []string
 	// ConnectTCP is the one port that the child may connect to by TCP, at any address; 0: none.
 	ConnectTCP uint16
 }

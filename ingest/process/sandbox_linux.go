@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,8 @@ var (
 		"/dev/zero", "/dev/urandom", "/dev/random",
 		"/sys/devices/system/cpu", "/sys/devices/system/node", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat",
 	}
+	// deviceFiles are where drivers in user space look for the devices that they drive.
+	deviceFiles = []string{"/sys/dev/char", "/sys/devices", "/sys/class/drm", "/proc/devices", "/proc/driver/nvidia"}
 )
 
 const (
@@ -63,6 +66,10 @@ func (s *Sandbox) ruleset(l Landlock, program string) (fd int, err error) {
 	rules.allow(readable, plainFiles...)
 	rules.allow(readable, s.Read...)
 	rules.allow(landlock.AccessFSReadFile|landlock.AccessFSWriteFile|landlock.AccessFSTruncate, os.DevNull)
+	if len(s.Devices) > 0 {
+		rules.allow(readable, deviceFiles...)
+		rules.allow(landlock.AccessFSReadFile|landlock.AccessFSWriteFile|landlock.AccessFSIoctlDev, s.Devices...)
+	}
 	if s.ConnectTCP != 0 && l.TCP() {
 		rules.connect(s.ConnectTCP)
 	}
@@ -114,6 +121,18 @@ func (w *ruleWriter) connect(port uint16) {
 	if w.err == nil {
 		w.err = landlock.LandlockAddNetPortRule(w.fd, &landlock.NetPortAttr{AllowedAccess: landlock.AccessNetConnectTCP, Port: uint64(port)}, 0)
 	}
+}
+
+// groups are the groups that own the devices.
+func (s *Sandbox) groups() (ids []uint32) {
+	for _, path := range s.Devices {
+		var stat unix.Stat_t
+		// A device that is not there is missed by who uses it.
+		if err := unix.Stat(path, &stat); err == nil && stat.Gid != 0 && !slices.Contains(ids, stat.Gid) {
+			ids = append(ids, stat.Gid)
+		}
+	}
+	return ids
 }
 
 // restrict enforces a ruleset on the calling thread. It cannot be undone.
