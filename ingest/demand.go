@@ -20,6 +20,7 @@ type demand struct {
 	epoch  time.Time
 	last   atomic.Int64                  // the newest request, since epoch: a wall clock may jump
 	idle   atomic.Bool                   // the stream has no child and waits for a request
+	waits  atomic.Int64                  // requests that wait for a segment
 	failed atomic.Pointer[chan struct{}] // closed, and replaced, when an attempt to start came to nothing
 }
 
@@ -78,8 +79,8 @@ func (s *Stream) rest(now time.Time) {
 		return
 	}
 	s.nextCensus = now.Add(lookForViewers)
-	if s.host.viewers(s.id) > 0 {
-		return // of an endless response, which is one request
+	if s.demand.waits.Load() > 0 || s.host.viewers(s.id) > 0 {
+		return // one request can last: it waits for its start, or is an endless response
 	}
 	s.demand.idle.Store(true)
 	s.dropBeside()

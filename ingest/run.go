@@ -18,40 +18,14 @@ import (
 	"github.com/headrace/headrace/ingest/segment"
 )
 
-// set is the pieces of all renditions at one place of a run's cut list.
-type set struct {
-	from   *run
-	pieces []segment.Piece // in the order of the run's renditions
-	breaks bool            // a discontinuity belongs before it
-}
-
-func (s set) release() {
-	for i := range s.pieces {
-		s.pieces[i].Release()
-	}
-	s.left()
-}
-
-// left tells the run that the set no longer waits.
-func (s set) left() { s.from.queued.Add(-1) }
-
-// arrived is when its first byte came in.
-func (s set) arrived() time.Time {
-	first := s.pieces[0].Arrived
-	for _, p := range s.pieces[1:] {
-		if p.Arrived.Before(first) {
-			first = p.Arrived
-		}
-	}
-	return first
-}
-
 // run is one FFmpeg process of a stream, from the wait for its start to its end,
 // and the sets of segments that it makes. Sets are whole: what one rendition
 // lost is dropped in all, so that numbers match across renditions.
 //
 // Its goroutines only hand over what they made; every decision is the stream's.
 type run struct {
+	assembler
+
 	spec     *StreamSpec
 	source   int
 	host     *childHost
@@ -72,20 +46,14 @@ type run struct {
 	standby         bool
 	begun, delivers time.Time
 
-	child  atomic.Pointer[process.Child]
-	way    atomic.Pointer[guard.Proxy] // to a source of http; nil: the child needs none
-	speed  atomic.Uint64               // ×1000
-	queued atomic.Int32                // whole sets that nobody has listed or dropped yet
-	kill   atomic.Bool                 // end it by SIGKILL
+	child atomic.Pointer[process.Child]
+	way   atomic.Pointer[guard.Proxy] // to a source of http; nil: the child needs none
+	speed atomic.Uint64               // ×1000
+	kill  atomic.Bool                 // end it by SIGKILL
 
 	mu       sync.Mutex
 	asked    Reason // why we ended it; ReasonNone: we did not
 	ended    Reason // why it ended, valid once done is closed
-	partial  map[int]*partial
-	ready    []set
-	whole    int // sets that were whole so far
-	breaks   bool
-	lost     map[segment.VoidReason]int64
 	startErr error
 	feedErr  error
 	// feedEndedAt is when feedErr ended the feed.
@@ -94,28 +62,13 @@ type run struct {
 	cell *cell // what confines the child; nil before it is started
 }
 
-// partial is a set that some renditions have not delivered yet.
-type partial struct {
-	pieces []segment.Piece
-	have   int
-	void   segment.VoidReason
-	breaks bool
-}
-
-// backlog is how many whole sets a run may be ahead of the listing before its
-// pipes are left unread. A source that is faster than time, a file behind an http
-// URL say, is slowed down by that.
-const backlog = 12
-
 // startRun begins a run. The caller watches done and wake.
 func startRun(host *childHost, spec *StreamSpec, source int, counters []*segment.Counters, wake func()) *run {
 	r := &run{
 		spec: spec, source: source, host: host, counters: counters, wake: wake,
-		done:    make(chan struct{}),
-		partial: make(map[int]*partial),
-		lost:    make(map[segment.VoidReason]int64),
-		breaks:  true, begun: time.Now(),
+		done: make(chan struct{}), begun: time.Now(),
 	}
+	r.init(r, len(spec.Renditions))
 	r.cores = host.job(spec, source, 0, "", false).Cores()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	timeline := segment.NewTimeline(spec.SegmentDuration, time.Duration(spec.TargetDuration())*time.Second)
@@ -265,16 +218,6 @@ func (r *run) finish(child *process.Child, startErr error) {
 	r.ended = r.cell.blame(r.ended)
 }
 
-// dropPartial gives up the sets that not every rendition has delivered. r.mu is held.
-func (r *run) dropPartial() {
-	for _, p := range r.partial {
-		for i := range p.pieces {
-			p.pieces[i].Release()
-		}
-	}
-	clear(r.partial)
-}
-
 // exitReason names why a child ended that we did not end.
 func exitReason(exit process.Exit, lines []LogLine) Reason {
 	if exit.Signal != 0 {
@@ -343,84 +286,6 @@ func (r *run) throttle() {
 	}
 }
 
-// deliver takes a piece of rendition i; the last one completes its set.
-func (r *run) deliver(i int, p segment.Piece) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	entry := r.partial[p.Index]
-	if entry == nil {
-		entry = &partial{}
-		r.partial[p.Index] = entry
-	}
-	entry.have++
-	entry.breaks = entry.breaks || p.Break
-	if p.Void != "" {
-		entry.void = p.Void
-	} else {
-		if entry.pieces == nil {
-			entry.pieces = make([]segment.Piece, len(r.cutters))
-		}
-		entry.pieces[i] = p
-	}
-	if entry.have < len(r.cutters) {
-		return
-	}
-	delete(r.partial, p.Index)
-	r.complete(entry)
-}
-
-// complete takes a set that every rendition has delivered. r.mu is held.
-func (r *run) complete(entry *partial) {
-	defer r.wake()
-	if entry.void != "" {
-		r.lost[entry.void]++
-		r.breaks = true
-		for i := range entry.pieces {
-			entry.pieces[i].Release()
-		}
-		return
-	}
-	r.ready = append(r.ready, set{from: r, pieces: entry.pieces, breaks: entry.breaks || r.breaks})
-	r.breaks = false
-	r.whole++
-	r.queued.Add(1)
-}
-
-// take gives the sets that became whole since the last call.
-func (r *run) take() []set {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	sets := r.ready
-	r.ready = nil
-	return sets
-}
-
-// wholeSets is how many sets it has delivered so far.
-func (r *run) wholeSets() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.whole
-}
-
-// discard drops what was delivered and not taken.
-func (r *run) discard() {
-	for _, s := range r.take() {
-		s.release()
-	}
-}
-
-// takeLost gives the sets that were lost since the last call, by cause.
-func (r *run) takeLost() map[segment.VoidReason]int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.lost) == 0 {
-		return nil
-	}
-	lost := r.lost
-	r.lost = make(map[segment.VoidReason]int64)
-	return lost
-}
-
 // end is how the run ended, and what the edge itself knows of why; valid once done
 // is closed.
 func (r *run) end() (reason Reason, delivered bool, err error) {
@@ -431,51 +296,7 @@ func (r *run) end() (reason Reason, delivered bool, err error) {
 		err = trouble.err
 	}
 	// design.md, Failover: two segments since its start make a child that delivered.
-	return r.ended, r.whole >= 2, err
-}
-
-// vitals are the signs of life of its output, which began at a time. Only the
-// stream's goroutine asks.
-func (r *run) vitals(now, began time.Time) vitals {
-	v := vitals{started: began}
-	waits, apart := false, false
-	for i, c := range r.cutters {
-		p := c.Progress()
-		if i == 0 {
-			v.lastByte, v.lastAdvance, v.lastPiece = p.LastByte, p.LastAdvance, p.LastPiece
-		}
-		v.lastByte = earlier(v.lastByte, p.LastByte)
-		v.lastAdvance = earlier(v.lastAdvance, p.LastAdvance)
-		v.lastPiece = earlier(v.lastPiece, p.LastPiece)
-		waits = waits || p.Waiting
-		apart = apart || drift(p) > driftLimit || drift(p) < -driftLimit
-	}
-	if !apart {
-		r.together = now
-	}
-	v.apart = now.Sub(later(r.together, began))
-	if waits {
-		r.waited = now
-		v.blind = max(now.Sub(later(v.lastPiece, began)), 1)
-	}
-	// Segments and pictures can be late only once there is a keyframe to begin with.
-	v.lastPiece, v.lastAdvance = later(v.lastPiece, r.waited), later(v.lastAdvance, r.waited)
-	return v
-}
-
-// drift is how far the picture is ahead of the sound.
-func drift(p segment.Progress) time.Duration {
-	if p.VideoDTS == 0 || p.AudioDTS == 0 {
-		return 0
-	}
-	return time.Duration(p.VideoDTS-p.AudioDTS) * time.Second / 90_000
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
+	return r.ended, r.wholeSets() >= 2, err
 }
 
 // pid is the child's, 0 before its start.

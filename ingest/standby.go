@@ -72,7 +72,11 @@ func (s *Stream) beginStandby(now time.Time) {
 	if !silent || s.spec.Sources[s.current.source].Kind() == source.Push {
 		return
 	}
-	if index, ok := s.order.Standby(s.current.source, now); ok {
+	index, ok := s.order.Standby(s.current.source, now)
+	if !ok {
+		return
+	}
+	if _, ok = s.host.breaker.Admit(s.spec.Sources[index].Origin(), s.id, now); ok {
 		s.beside = startRun(s.host, s.spec, index, freshCounters(s.spec), s.wake)
 		s.beside.standby = true
 	}
@@ -82,23 +86,5 @@ func (s *Stream) beginStandby(now time.Time) {
 func (s *Stream) awaitBeside(now time.Time) {
 	if b := s.beside; b != nil && s.replacement == nil && (b.standby || b.wholeSets() > 0) {
 		s.startAt = later(s.startAt, now.Add(standbyLimit))
-	}
-}
-
-// hasReady tells whether there is a set that nobody has taken.
-func (r *run) hasReady() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.ready) > 0
-}
-
-// keepNewest drops all sets that nobody has taken but the last.
-func (r *run) keepNewest() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for len(r.ready) > 1 {
-		r.ready[0].release()
-		r.ready[1].breaks = true
-		r.ready = r.ready[1:]
 	}
 }

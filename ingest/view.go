@@ -66,6 +66,8 @@ func (r *RenditionView) Segment(msn int64) *segment.Segment { return r.ring.Get(
 // cannot start gives ErrSourceFailed.
 func (s *Stream) Wait(ctx context.Context, msn int64) (*View, error) {
 	failed := s.demand.attempt()
+	s.demand.waits.Add(1)
+	defer s.demand.waits.Add(-1)
 	for {
 		v := s.View()
 		if v.Ready() && v.lastMSN >= msn {

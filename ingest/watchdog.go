@@ -1,6 +1,10 @@
 package ingest
 
-import "time"
+import (
+	"time"
+
+	"github.com/headrace/headrace/ingest/segment"
+)
 
 // watchdog judges a child by its output alone: options that make FFmpeg end by
 // itself are a courtesy, not a promise.
@@ -45,6 +49,50 @@ type vitals struct {
 	blind time.Duration
 	// apart is how long sound and picture have been too far apart.
 	apart time.Duration
+}
+
+// vitals are the signs of life of its output, which began at a time. Only the
+// stream's goroutine asks.
+func (r *run) vitals(now, began time.Time) vitals {
+	v := vitals{started: began}
+	waits, apart := false, false
+	for i, c := range r.cutters {
+		p := c.Progress()
+		if i == 0 {
+			v.lastByte, v.lastAdvance, v.lastPiece = p.LastByte, p.LastAdvance, p.LastPiece
+		}
+		v.lastByte = earlier(v.lastByte, p.LastByte)
+		v.lastAdvance = earlier(v.lastAdvance, p.LastAdvance)
+		v.lastPiece = earlier(v.lastPiece, p.LastPiece)
+		waits = waits || p.Waiting
+		apart = apart || drift(p) > driftLimit || drift(p) < -driftLimit
+	}
+	if !apart {
+		r.together = now
+	}
+	v.apart = now.Sub(later(r.together, began))
+	if waits {
+		r.waited = now
+		v.blind = max(now.Sub(later(v.lastPiece, began)), 1)
+	}
+	// Segments and pictures can be late only once there is a keyframe to begin with.
+	v.lastPiece, v.lastAdvance = later(v.lastPiece, r.waited), later(v.lastAdvance, r.waited)
+	return v
+}
+
+// drift is how far the picture is ahead of the sound.
+func drift(p segment.Progress) time.Duration {
+	if p.VideoDTS == 0 || p.AudioDTS == 0 {
+		return 0
+	}
+	return time.Duration(p.VideoDTS-p.AudioDTS) * time.Second / 90_000
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // verdict is the reason to end the child, or ReasonNone.
