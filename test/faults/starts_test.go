@@ -16,19 +16,29 @@ type starts struct {
 
 // startRate counts an edge's starts for a while, second by second.
 func startRate(n *edge.Node, length time.Duration) (s starts) {
-	count := func() float64 { return n.Metrics().Sum("headrace_stream_starts_total") }
+	// A busy edge answers late: what it says was so at some time between the question
+	// and the answer.
+	type look struct {
+		asked, answered time.Time
+		starts          float64
+	}
+	see := func() (l look) {
+		l.asked = time.Now()
+		l.starts = n.Metrics().Sum("headrace_stream_starts_total")
+		l.answered = time.Now()
+		return l
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	first := count()
-	last, at := first, time.Now()
-	for began := time.Now(); time.Since(began) < length; {
+	first := see()
+	last := first
+	for time.Since(first.asked) < length {
 		<-tick.C
-		now, seen := time.Now(), count()
-		// A look that came late saw more than a second.
-		s.most = max(s.most, (seen-last)/max(1, now.Sub(at).Seconds()))
-		last, at = seen, now
+		now := see()
+		s.most = max(s.most, (now.starts-last.starts)/max(1, now.answered.Sub(last.asked).Seconds()))
+		last = now
 	}
-	s.all = last - first
+	s.all = last.starts - first.starts
 	return s
 }
 
