@@ -106,7 +106,8 @@ type gauges struct{ host *Host }
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descCPU, descThrottled, descMemory, descOOMKills, descPIDsRefused,
-		descLastMSN, descRing, descSessions, descPublishers, descDraining} {
+		descLastMSN, descRing, descSessions, descPublishers, descDraining,
+	} {
 		ch <- d
 	}
 }

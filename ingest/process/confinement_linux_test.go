@@ -3,15 +3,19 @@ package process
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/headrace/headrace/ingest/process/cgroup"
 )
@@ -455,6 +459,57 @@ func TestConfinedChildDiesWithItsParent(t *testing.T) {
 	poll(t, "the child is gone", time.Second, func() bool { return !alive(pid) })
 }
 
+// The edge of the systemd unit is not root: it has but the capabilities that it needs to give children users, and to
+// kill them. Its children have none, and die with it all the same.
+func TestConfinementWithoutRoot(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	folder, err := os.MkdirTemp("", "headrace-test-") // t.TempDir is closed to others
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	program := filepath.Join(folder, "edge")
+	body, err := os.ReadFile(os.Args[0])
+	if err = errors.Join(err, os.Chmod(folder, 0o755), os.WriteFile(program, body, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.Command(program)
+	parent.Dir, parent.Env, parent.Stderr = "/", []string{roleEnv + "=confining edge"}, os.Stderr
+	parent.SysProcAttr = &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{Uid: 4242, Gid: 4242},
+		AmbientCaps: []uintptr{unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_KILL},
+	}
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = parent.Process.Kill()
+		_ = parent.Wait() // it was killed
+	})
+	pid := pidOf(t, scanLine(out))
+	status, err := os.ReadFile(procFile(pid, "status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		fmt.Sprintf("Uid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\n", UserBase+9), "CapPrm:\t0000000000000000\n", "CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n",
+	} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("the child's status lacks %q:\n%s", want, status)
+		}
+	}
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "the child is gone", time.Second, func() bool { return !alive(pid) })
+}
+
 func init() { roles["confining edge"] = confiningEdge }
 
 // confiningEdge is a parent whose child is in another process group, so that it dies of its thread's end or not at all.
@@ -466,6 +521,13 @@ func confiningEdge() int {
 	if err != nil {
 		fmt.Println(err)
 		return 1
+	}
+	defer c.Stop()
+	// Start returns while the kernel still sets up the new program.
+	for name := []byte(nil); string(name) != "sleep\n"; {
+		if name, err = os.ReadFile(procFile(c.PID(), "comm")); err != nil {
+			return 2
+		}
 	}
 	fmt.Println(c.PID())
 	<-c.Done()
