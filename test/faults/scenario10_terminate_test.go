@@ -47,7 +47,7 @@ func TestScenario10TerminateUnderLoad(t *testing.T) {
 	last := n.Streams()[mine+"gop2"].LastMSN
 	// A viewer of its own, so that the table of sessions tells when it has come: a
 	// connection that the server has not read from yet is closed without an answer.
-	claims := edge.Claims(mine+"gop2")
+	claims := edge.Claims(mine + "gop2")
 	claims.User = "waiting"
 	sessions := n.Metrics().Sum("headrace_sessions")
 	waiting := make(chan error, 1)
