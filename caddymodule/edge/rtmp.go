@@ -2,6 +2,7 @@ package edge
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
+	"github.com/caddyserver/certmagic"
 
 	"github.com/headrace/headrace/ingest/rtmp"
 )
@@ -107,11 +109,38 @@ func (a *App) certificates(ctx caddy.Context, names []string) (*tls.Config, erro
 		return nil, fmt.Errorf("finding the tls app: %w", err)
 	}
 	a.tls = app.(*caddytls.TLS)
+	if err := issueInternally(a.tls, names); err != nil {
+		return nil, fmt.Errorf("readying certificates: %w", err)
+	}
 	policies := caddytls.ConnectionPolicies{{DefaultSNI: names[0], FallbackSNI: names[0]}}
 	if err := policies.Provision(ctx); err != nil {
 		return nil, err
 	}
 	return policies.TLSConfig(ctx), nil
+}
+
+// issueInternally has Caddy's own authority certify names that no public one would,
+// localhost for one, unless the configuration says who does.
+func issueInternally(app *caddytls.TLS, names []string) error {
+	var internal []string
+	for _, name := range names {
+		if !certmagic.SubjectQualifiesForPublicCert(name) && !isCovered(app, name) {
+			internal = append(internal, name)
+		}
+	}
+	if len(internal) == 0 {
+		return nil
+	}
+	return app.AddAutomationPolicy(&caddytls.AutomationPolicy{
+		SubjectsRaw: internal, IssuersRaw: []json.RawMessage{json.RawMessage(`{"module":"internal"}`)},
+	})
+}
+
+func isCovered(app *caddytls.TLS, name string) bool {
+	return app.Automation != nil && slices.ContainsFunc(app.Automation.Policies, func(p *caddytls.AutomationPolicy) bool {
+		covers := func(subject string) bool { return certmagic.MatchWildcard(name, subject) }
+		return len(p.Subjects()) == 0 || slices.ContainsFunc(p.Subjects(), covers)
+	})
 }
 
 // manageRTMP has Caddy get the certificates.
