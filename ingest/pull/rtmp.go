@@ -17,6 +17,8 @@ import (
 	"github.com/headrace/headrace/ingest/source"
 )
 
+var defaultPorts = map[string]string{"rtmp": "1935", "rtmps": "443"}
+
 // feedRTMP plays a stream of an RTMP server.
 func feedRTMP(ctx context.Context, g *guard.Guard, from *url.URL, to io.Writer) error {
 	client := &gortmplib.Client{
@@ -49,6 +51,9 @@ func feedRTMP(ctx context.Context, g *guard.Guard, from *url.URL, to io.Writer) 
 // the path, and the query, is the stream's key, which gortmplib wants as a fragment.
 func application(from *url.URL) *url.URL {
 	u := *from
+	if u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), defaultPorts[u.Scheme])
+	}
 	path := strings.TrimSuffix(u.EscapedPath(), "/")
 	last := strings.LastIndexByte(path, '/')
 	if u.Fragment != "" || last <= 0 {

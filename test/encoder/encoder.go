@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os/exec"
 	"slices"
@@ -195,7 +196,7 @@ func (l *Loop) Publish(ctx context.Context, to string) error {
 	if err != nil {
 		return err
 	}
-	c := &gortmplib.Client{URL: u, Publish: true, TLSConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // tests publish to themselves
+	c := &gortmplib.Client{URL: u, Publish: true, TLSConfig: &tls.Config{InsecureSkipVerify: true}}
 	if err := c.Initialize(ctx); err != nil {
 		return err
 	}
@@ -270,4 +271,26 @@ func cutApplication(path string) (key string, ok bool) {
 		return "", false
 	}
 	return path[len(application):], true
+}
+
+// Serve plays the loop to a player that connected by RTMP, until it leaves or ctx is
+// done, and tells which URL it asked for.
+func (l *Loop) Serve(ctx context.Context, player net.Conn) (*url.URL, error) {
+	stop := context.AfterFunc(ctx, func() { _ = player.Close() })
+	defer stop()
+	c := &gortmplib.ServerConn{RW: player}
+	if err := c.Initialize(); err != nil {
+		return nil, err
+	}
+	if err := c.Accept(); err != nil {
+		return nil, err
+	}
+	if c.Publish {
+		return c.URL, errors.New("it came to publish, not to play")
+	}
+	w := &gortmplib.Writer{Conn: c, Tracks: l.tracks}
+	if err := w.Initialize(); err != nil {
+		return c.URL, err
+	}
+	return c.URL, ended(ctx, l.play(ctx, w, nil))
 }

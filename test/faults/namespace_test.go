@@ -94,11 +94,11 @@ func newWorld(t *testing.T, origin string, serve http.Handler) *world {
 	t.Cleanup(func() { _ = u.Close() })
 	go func() {
 		for buf := make([]byte, 2048); ; {
-			if _, from, err := u.ReadFrom(buf); err != nil {
+			_, from, err := u.ReadFrom(buf)
+			if err != nil {
 				return
-			} else {
-				w.hit("udp from " + from.String())
 			}
+			w.hit("udp from " + from.String())
 		}
 	}()
 	return w
