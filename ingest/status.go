@@ -9,7 +9,7 @@ import "time"
 //	starting    | a child was started and has not delivered a segment yet | segment: live; end: waiting
 //	live        | segments come                                           | end: waiting
 //	no_keyframe | bytes come, but no keyframe within TARGETDURATION       | segment: live; end: waiting
-//	waiting     | no child; the next start is due at a known time         | start: starting
+//	waiting     | no child; the next start is due, or a publisher must come | start: starting
 //	idle        | on demand, and nobody watches                           | request: starting
 //	failed      | every source failed again and again; tried each minute  | segment: live
 //	stopped     | the stream was taken away                               | never

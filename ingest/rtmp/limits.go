@@ -26,7 +26,7 @@ const (
 	silence = 2500 * time.Millisecond
 	// maxGreeting is how many connections may be on their way to be authorized, and
 	// maxGreetingPerAddress how many of one address.
-	maxGreeting           = 128
+	maxGreeting           = 64
 	maxGreetingPerAddress = 8
 )
 

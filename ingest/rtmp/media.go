@@ -72,8 +72,9 @@ type track struct {
 	vps      []byte // HEVC only
 	sps, pps []byte
 	aac      *mpeg4audio.AudioSpecificConfig
-	channels int // of Opus and AC-3
-	rate     int // of AC-3, in Hz
+	opus     uint8 // channels
+	channels int   // of AC-3
+	rate     int   // of AC-3, in Hz
 }
 
 // open finds out what a connection carries. It takes about two seconds of media.
@@ -118,7 +119,7 @@ func describe(c codecs.Codec) (t track, ok bool) {
 	case *codecs.MPEG4Audio:
 		return track{codec: codecAAC, aac: c.Config}, c.Config != nil
 	case *codecs.Opus:
-		return track{codec: codecOpus, channels: int(c.IDHeader.ChannelCount)}, true
+		return track{codec: codecOpus, opus: c.IDHeader.ChannelCount}, true
 	case *codecs.MPEG1Audio:
 		return track{codec: codecMPEG1}, true
 	case *codecs.AC3:

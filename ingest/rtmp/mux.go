@@ -10,6 +10,7 @@ import (
 	"github.com/bluenviron/gortmplib"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/substructs"
 )
 
 // Copy writes what a connection that was opened for reading carries to w, as
@@ -63,7 +64,7 @@ func (t *track) inMPEGTS() codecs.Codec {
 	case codecAAC:
 		return &codecs.MPEG4Audio{Config: *t.aac}
 	case codecOpus:
-		return &codecs.Opus{ChannelCount: t.channels}
+		return &codecs.Opus{Desc: &substructs.OpusAudioDescriptor{ChannelConfigCode: t.opus}}
 	case codecMPEG1:
 		return &codecs.MPEG1Audio{}
 	}

@@ -2,6 +2,8 @@ package faults
 
 import (
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -109,6 +111,31 @@ func TestSlate(t *testing.T) {
 	awaitDelivered(t, sights, 2)
 	noServerErrors(t, sights)
 	watch.finish()
+}
+
+// TestSlateOfAFile checks that a picture and a film are slates as well.
+func TestSlateOfAFile(t *testing.T) {
+	folder := t.TempDir()
+	picture, film := filepath.Join(folder, "card.png"), filepath.Join(folder, "card.mp4")
+	for path, args := range map[string][]string{
+		picture: {"-f", "lavfi", "-i", "testsrc=size=500x333", "-frames:v", "1"},
+		film: {
+			"-f", "lavfi", "-i", "testsrc=size=320x180:rate=25", "-f", "lavfi", "-i", "sine=sample_rate=48000", "-t", "6",
+			"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac",
+		},
+	} {
+		if out, err := exec.CommandContext(t.Context(), "ffmpeg", append(append([]string{"-nostdin", "-v", "error"}, args...), path)...).CombinedOutput(); err != nil {
+			t.Fatalf("making %s: %v\n%s", path, err, out)
+		}
+	}
+	streams := []edge.Stream{edge.Copy("picture", "push:").With("slate file:" + picture), edge.Copy("film", "push:").With("slate file:" + film)}
+	n := startPushed(t, streams)
+	n.AwaitLive(30 * time.Second)
+	for _, s := range streams {
+		if codecs, decoded := probe(t, n.URL(s.ID), 3); codecs != "h264 aac" || decoded < 2.5 {
+			t.Errorf("%s: got %s, %.1f s of 3", s.ID, codecs, decoded)
+		}
+	}
 }
 
 // TestPushWithBackupAndSlate checks that a publisher takes over from a backup without a
