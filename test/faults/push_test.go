@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,6 +130,41 @@ func TestPublisherComesBack(t *testing.T) {
 	if got := n.Stream("again").Restarts[ingest.ReasonNoPublisher]; got != rounds {
 		t.Errorf("got %v, want %d children that ended for no_publisher", n.Stream("again").Restarts, rounds)
 	}
+	noServerErrors(t, sights)
+	watch.finish()
+}
+
+// TestSilentPublisherMakesWay checks that an encoder which lost its network, and comes
+// back by another connection, need not wait for the old one to be given up.
+func TestSilentPublisherMakesWay(t *testing.T) {
+	streams := []edge.Stream{edge.Copy("lost", "push:")}
+	n := startPushed(t, streams)
+	file := recording(t)
+	first := ffmpegPublishes(t, file, n.own("lost"))
+	n.AwaitLive(30 * time.Second)
+	watch := startAudit(t, n.Node, "lost")
+	sights := observe(t, n.Node, streams)
+	awaitDelivered(t, sights, 2)
+	watch.expect("lost", "publisher hangs", 15*time.Second)
+	before, hung := sights[0].Last(), time.Now()
+	kill(t, first.cmd.Process.Pid, syscall.SIGSTOP)
+	attempts := 0
+	edge.Await(t, 20*time.Second, "another connection of the encoder to be let in", func() bool {
+		attempts++
+		again := ffmpegPublishes(t, file, n.own("lost"))
+		select {
+		case <-again.done:
+			return false
+		case <-time.After(3 * time.Second): // refusals come at once
+			return true
+		}
+	})
+	seen, err := sights[0].Beyond(20*time.Second, before.Discontinuity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("figures: publisher hangs → new segment by another connection after %v, attempt %d", seen.At.Sub(hung).Round(time.Millisecond), attempts)
+	awaitDelivered(t, sights, 2)
 	noServerErrors(t, sights)
 	watch.finish()
 }
