@@ -39,37 +39,44 @@ func TestChoose(t *testing.T) {
 		{
 			"a full one is passed over", nil,
 			[]Candidate{edge("a", full), edge("b", func(c *Candidate) { c.Headroom = 0.01 })},
-			"b", map[string]Refusal{"a": RefusedHeadroom},
+			"b",
+			map[string]Refusal{"a": RefusedHeadroom},
 		},
 		{
 			"what was sent since the probe fills an edge", nil,
 			[]Candidate{edge("a", func(c *Candidate) { c.Headroom, c.Assigned = 0.1, 1e9 }), edge("b", func(c *Candidate) { c.Headroom = 0.05 })},
-			"b", map[string]Refusal{"a": RefusedHeadroom},
+			"b",
+			map[string]Refusal{"a": RefusedHeadroom},
 		},
 		{
 			"an edge without the stream", nil,
 			[]Candidate{edge("a", func(c *Candidate) { c.Ready = false })},
-			"", map[string]Refusal{"a": RefusedStream},
+			"",
+			map[string]Refusal{"a": RefusedStream},
 		},
 		{
 			"an edge that has not heard of it", nil,
 			[]Candidate{edge("a", func(c *Candidate) { c.Current = false })},
-			"", map[string]Refusal{"a": RefusedSnapshot},
+			"",
+			map[string]Refusal{"a": RefusedSnapshot},
 		},
 		{
 			"edges that take nobody", nil,
 			[]Candidate{edge("a", state("draining")), edge("b", state("down")), edge("c", state("probation")), edge("d", func(c *Candidate) { c.Weight = 0 })},
-			"", map[string]Refusal{"a": RefusedState, "b": RefusedState, "c": RefusedState, "d": RefusedState},
+			"",
+			map[string]Refusal{"a": RefusedState, "b": RefusedState, "c": RefusedState, "d": RefusedState},
 		},
 		{
 			"a degraded one only when nobody else can", nil,
 			[]Candidate{edge("a", state(Degraded)), edge("b", full)},
-			"a", map[string]Refusal{"b": RefusedHeadroom},
+			"a",
+			map[string]Refusal{"b": RefusedHeadroom},
 		},
 		{
 			"a poor healthy one before a good degraded one", nil,
 			[]Candidate{edge("a", state(Degraded)), edge("b", func(c *Candidate) { c.Score, c.Headroom = 60, 0.02 })},
-			"b", map[string]Refusal{"a": RefusedDegraded},
+			"b",
+			map[string]Refusal{"a": RefusedDegraded},
 		},
 		{"the near one", &amsterdam, []Candidate{edge("near", at(frankfurt)), edge("far", at(newYork))}, "near", nil},
 		{
@@ -80,7 +87,8 @@ func TestChoose(t *testing.T) {
 		{
 			"numbers that are none", nil,
 			[]Candidate{edge("a", func(c *Candidate) { c.Headroom = math.NaN() }), edge("b", func(c *Candidate) { c.Weight = math.NaN() }), edge("c")},
-			"c", map[string]Refusal{"a": RefusedHeadroom, "b": RefusedState},
+			"c",
+			map[string]Refusal{"a": RefusedHeadroom, "b": RefusedState},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

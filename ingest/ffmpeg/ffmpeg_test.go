@@ -213,7 +213,9 @@ func TestArgsOfEncodings(t *testing.T) {
 		{"sound only", Encoding{Loudness: -23}, radio, []string{"-map 0:a:0 ", "loudnorm", "-c:a aac -b:a 96000"}, []string{"-map 0:v", "-c:v"}},
 		{"a language", Encoding{}, english, []string{"-map 0:a:m:language:eng -c copy"}, []string{"-map 0:v"}},
 		{
-			"vaapi", Encoding{Hardware: Hardware{Kind: VAAPI}}, rung,
+			"vaapi",
+			Encoding{Hardware: Hardware{Kind: VAAPI}},
+			rung,
 			[]string{"-init_hw_device vaapi=hw:/dev/dri/renderD128", "scale=-2:480,format=nv12,hwupload", "-c:v h264_vaapi", "-force_key_frames"},
 			[]string{"libx264", "-sc_threshold", "yuv420p"},
 		},
