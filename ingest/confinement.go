@@ -1,12 +1,9 @@
 package ingest
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -91,7 +88,7 @@ func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*co
 		return nil, fmt.Errorf("sandbox %q: use require, auto or off", mode)
 	}
 	var err error
-	if c.tree, err = cgroup.Open(treeName(state)); err != nil {
+	if c.tree, err = cgroup.Open(cgroup.Name(state)); err != nil {
 		c.missing = append(c.missing, err.Error())
 	}
 	left, err := c.tree.Reap()
@@ -164,15 +161,6 @@ func (c *confiner) trial() error {
 		return fmt.Errorf("running %s confined: exit code %d, signal %d; it said: %s", c.program, exit.Code, exit.Signal, lines[len(lines)-1].Text)
 	}
 	return nil
-}
-
-// treeName keeps the control groups of two edges on one machine apart.
-func treeName(state string) string {
-	if whole, err := filepath.Abs(state); err == nil {
-		state = whole
-	}
-	sum := sha256.Sum256([]byte(state))
-	return "headrace-" + hex.EncodeToString(sum[:4])
 }
 
 // lacking says what of the sandbox is not there, and what would bring it.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/headrace/headrace/ingest/process/cgroup"
 )
 
 // Times that waits are given unless a test says otherwise.
@@ -242,6 +244,7 @@ func (n *Node) cleanUp() {
 		<-p.done
 	}
 	_ = unix.Close(n.reserved)
+	n.removeGroups()
 	if n.t.Failed() {
 		n.t.Logf("the edge's folder is kept: %s", n.folder)
 		if n.process != nil {
@@ -250,6 +253,31 @@ func (n *Node) cleanUp() {
 		return
 	}
 	if err := os.RemoveAll(n.folder); err != nil {
+		n.t.Error(err)
+	}
+}
+
+// removeGroups kills what a killed edge left in its control groups, and removes them:
+// no other life of it will.
+func (n *Node) removeGroups() {
+	if n.process == nil {
+		return
+	}
+	state := n.config.State
+	if state == "" {
+		state = n.State()
+	}
+	lock, err := os.Open(filepath.Join(state, "lock"))
+	if err != nil || unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return // another edge lives there, or none ever did
+	}
+	defer lock.Close()
+	// Where there are no groups, there is nothing to remove.
+	groups, _ := cgroup.Open(cgroup.Name(state))
+	if _, err := groups.Reap(); err != nil {
+		n.t.Error(err)
+	}
+	if err := groups.Close(); err != nil {
 		n.t.Error(err)
 	}
 }

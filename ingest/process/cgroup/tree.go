@@ -4,10 +4,13 @@
 package cgroup
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +44,15 @@ type Tree struct {
 	v1      map[string]string // the folders in version 1's hierarchies, by controller
 	outside []string          // the folders that hold this process in those hierarchies
 	made    atomic.Int64
+}
+
+// Name is a name for Open that belongs to a folder: programs that own different folders get different ones.
+func Name(folder string) string {
+	if whole, err := filepath.Abs(folder); err == nil {
+		folder = whole
+	}
+	sum := sha256.Sum256([]byte(folder))
+	return "headrace-" + hex.EncodeToString(sum[:4])
 }
 
 // Open finds out what this process may use and makes a folder of that name in each place. Two programs on one machine

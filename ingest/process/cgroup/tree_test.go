@@ -223,13 +223,16 @@ func TestKill(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g, err := tree.Make("news", Limits{PIDs: 8})
+			g, err := tree.Make("news", Limits{CPU: 0.5, PIDs: 8})
 			if err != nil {
 				t.Fatal(err)
 			}
 			k.groups[g.v2].procs = []int{100, 101, 102}
 			if err := g.Kill(); err != nil || len(k.groups[g.v2].procs) > 0 {
 				t.Errorf("Kill: %v, left %v", err, k.groups[g.v2].procs)
+			}
+			if got := k.groups[g.v2].values["cpu.max"]; got != "max" {
+				t.Errorf("while it dies, the group has cpu.max %q, want max", got)
 			}
 			if err := errors.Join(g.Remove(), g.Kill(), g.Remove()); err != nil {
 				t.Errorf("after the end: %v", err)
