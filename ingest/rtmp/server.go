@@ -156,7 +156,11 @@ func (s *Server) serve(raw net.Conn, settings func() Settings) {
 		rw = tls.Server(conn, config)
 	}
 	log := s.options.Logger.With(zap.Stringer("client_ip", address))
-	key, peer, err := greet(rw)
+	watch := newChunkWatch(rw)
+	key, peer, err := greet(struct {
+		io.Reader
+		io.Writer
+	}{watch, rw})
 	if err != nil {
 		// What the library says may hold the stream key.
 		log.Debug("connection did not become a publisher")
@@ -171,6 +175,7 @@ func (s *Server) serve(raw net.Conn, settings func() Settings) {
 		return
 	}
 	leave()
+	watch.limit = publishedMessages
 	log = log.With(zap.String("stream_id", grant.Stream))
 	s.publish(&attempt{grant: grant, address: address.String(), conn: conn, peer: peer, settings: settings, log: log})
 }
