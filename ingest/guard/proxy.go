@@ -173,15 +173,23 @@ func (p *Proxy) fail(w http.ResponseWriter, child context.Context, err error) {
 		return // the child has gone, which is no fault of the source
 	}
 	failure := Explain(err)
-	p.mu.Lock()
-	p.failure, p.failedAt = failure, time.Now()
-	p.mu.Unlock()
+	p.note(failure)
 	var broken *brokenOffError
 	if errors.As(err, &broken) {
 		// The answer has begun: only a connection that breaks tells that it has no end.
 		panic(http.ErrAbortHandler)
 	}
 	w.WriteHeader(statusFor(err, failure.Failure))
+}
+
+// note keeps a failure. What is forbidden is not forgotten for what follows from it: a
+// key that may not be fetched, then segments that nobody can read.
+func (p *Proxy) note(failure *source.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failure == nil || p.failure.Failure != ffmpeg.FailureForbidden || failure.Failure == ffmpeg.FailureForbidden {
+		p.failure, p.failedAt = failure, time.Now()
+	}
 }
 
 func statusFor(err error, failure ffmpeg.Failure) int {

@@ -125,7 +125,8 @@ func (w *world) taken() (n int64, what []string) {
 }
 
 // nameServer answers every question for an address by the zone's next one for the
-// name, over and over: with two, a name is rebound at every question.
+// name, or for "*" of its domain, over and over: with two, a name is rebound at every
+// question.
 func nameServer(t *testing.T, zone map[string][]string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "resolv.conf")
@@ -164,6 +165,9 @@ func answer(question []byte, zone map[string][]string, asked map[string]int) ([]
 	m.Response, m.Additionals = true, nil
 	name := strings.TrimSuffix(q.Name.String(), ".")
 	addrs, known := zone[name]
+	if _, domain, ok := strings.Cut(name, "."); ok && !known {
+		addrs, known = zone["*."+domain]
+	}
 	switch {
 	case !known:
 		m.RCode = dnsmessage.RCodeNameError
