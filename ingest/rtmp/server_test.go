@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/bluenviron/gortmplib/pkg/bytecounter"
+	"github.com/bluenviron/gortmplib/pkg/message"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
 	"go.uber.org/zap/zaptest"
@@ -358,18 +360,41 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
-// FuzzGreeting looks for bytes that the library does not survive.
+// FuzzGreeting looks for messages that the library does not survive.
 func FuzzGreeting(f *testing.F) {
-	hello := append([]byte{3}, make([]byte, 2*1536)...)
-	f.Add(append(hello, 3, 0, 0, 0, 0, 0, 4, 20, 0, 0, 0, 0, 2, 0, 1, 'x'))
-	f.Add(append(hello, 3, 0, 0, 0, 0, 0, 2, 9, 0, 0, 0, 0, 0x17, 0))
+	hello := append([]byte{3}, make([]byte, handshakeSize-1)...)
+	f.Add([]byte{3, 0, 0, 0, 0, 0, 4, 20, 0, 0, 0, 0, 2, 0, 1, 'x'})
+	f.Add([]byte{3, 0, 0, 0, 0, 0, 2, 9, 0, 0, 0, 0, 0x17, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		rw := struct {
 			io.Reader
 			io.Writer
-		}{bytes.NewReader(b), io.Discard}
+		}{newChunkWatch(bytes.NewReader(append(bytes.Clone(hello), b...))), io.Discard}
 		if _, peer, err := greet(rw); err == nil {
 			_, _ = open(peer)
 		}
 	})
 }
+
+// FuzzMedia looks for media that the library does not survive, and for what the muxer
+// makes of the rest.
+func FuzzMedia(f *testing.F) {
+	f.Add([]byte{4, 0, 0, 0, 0, 0, 2, 8, 0, 0, 0, 0, 0xaf, 0})
+	f.Add([]byte{4, 0, 0, 0, 0, 0, 6, 9, 0, 0, 0, 0, 0x90, 'h', 'v', 'c', '1', 0})
+	f.Add([]byte{4, 0, 0, 0, 0, 0, 5, 9, 0, 0, 0, 0, 0x17, 1, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		conn := &received{message.NewReadWriter(struct {
+			io.Reader
+			io.Writer
+		}{bytes.NewReader(b), io.Discard}, bytecounter.NewReadWriter(new(bytes.Buffer)), false)}
+		if err := Copy(io.Discard, conn); err == nil {
+			t.Error("the end of the connection is no error")
+		}
+	})
+}
+
+// received is a connection that has sent all it will.
+type received struct{ *message.ReadWriter }
+
+func (received) BytesReceived() uint64 { return 0 }
+func (received) BytesSent() uint64     { return 0 }
