@@ -12,6 +12,7 @@ import (
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
 	"github.com/headrace/headrace/ingest/ffmpeg"
+	"github.com/headrace/headrace/ingest/process/cgroup"
 	"github.com/headrace/headrace/ingest/source"
 )
 
@@ -65,12 +66,12 @@ func TestDocument(t *testing.T) {
 				Renditions: []snapshot.Rendition{
 					{Name: "source", Copy: true}, {Name: "480p", Height: 480, VideoBitrate: 1_200_000, AudioBitrate: 128_000},
 				},
-				SegmentSeconds: 4, LongestGOPSeconds: 1.92, Window: 10, Limits: limits,
+				SegmentSeconds: 4, LongestGOPSeconds: 1.92, Window: 10, Limits: limits, ReturnAfterSeconds: 10,
 			},
 			{
 				ID: "sport", Primary: "edge-7", Sources: []string{"test:"},
 				Renditions:     []snapshot.Rendition{{Name: "source", Copy: true}},
-				SegmentSeconds: 2, LongestGOPSeconds: 2, Window: 8, Limits: limits,
+				SegmentSeconds: 2, LongestGOPSeconds: 2, Window: 8, Limits: limits, ReturnAfterSeconds: 10,
 			},
 		},
 	}
@@ -99,6 +100,7 @@ func TestStreamSpecs(t *testing.T) {
 			{Name: "source", Copy: true}, {Name: "480p", Height: 480, VideoBitrate: 1_200_000, AudioBitrate: 128_000},
 		},
 		SegmentDuration: 4 * time.Second, LongestGOP: 1920 * time.Millisecond, Window: 10, MinMSN: 7, MinDiscontinuity: 3,
+		ReturnAfter: 10 * time.Second, Limits: cgroup.Limits{CPU: 1.5, Memory: 1 << 30, PIDs: 64},
 	}}
 	same := cmp.Comparer(func(a, b source.Source) bool { return a == b })
 	if diff := cmp.Diff(want, got, same); diff != "" {
