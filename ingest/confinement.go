@@ -61,10 +61,13 @@ type confiner struct {
 	mode    SandboxMode
 	program string
 	tree    *cgroup.Tree
+	usage   usages
+
+	known   chan struct{} // closed once the next two are final
 	able    process.Abilities
 	missing []string
-	usage   usages
-	log     *zap.Logger
+
+	log *zap.Logger
 
 	mu    sync.Mutex
 	users map[uint32]bool // the ids in use
@@ -74,11 +77,12 @@ type confiner struct {
 // its control groups. The caller holds the lock of the state folder.
 func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*confiner, error) {
 	c := &confiner{
-		mode: mode, program: program, tree: new(cgroup.Tree), log: log, users: make(map[uint32]bool),
+		mode: mode, program: program, tree: new(cgroup.Tree), log: log, users: make(map[uint32]bool), known: make(chan struct{}),
 		usage: usages{ended: make(map[string]Usage), running: make(map[*meter]cgroup.Counters)},
 	}
 	switch mode {
 	case SandboxOff:
+		close(c.known)
 		c.tell()
 		return c, nil
 	case "":
@@ -98,11 +102,25 @@ func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*co
 	for _, id := range left {
 		log.Warn("ended a child that an earlier life left in its control group", zap.String("stream_id", id))
 	}
+	if c.mode == SandboxRequire {
+		if err := c.find(); err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+		return c, nil
+	}
+	// An edge that is started again serves first.
+	go func() { _ = c.find() }()
+	return c, nil
+}
+
+// find finds out what children can be given. It fails only where that is required.
+func (c *confiner) find() error {
+	defer close(c.known)
 	probed := process.ProbeAbilities()
 	c.able = probed
 	why, err := c.try()
 	if err != nil {
-		return nil, errors.Join(err, c.close())
+		return err
 	}
 	if why != "" {
 		c.missing = append(c.missing, why)
@@ -110,12 +128,12 @@ func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*co
 	}
 	c.missing = append(c.missing, lacking(probed)...)
 	c.tell()
-	return c, nil
+	return nil
 }
 
 // tell writes down what children get, once.
 func (c *confiner) tell() {
-	in := c.inForce()
+	in := c.found()
 	c.log.Info("confinement of children", zap.String("sandbox", string(in.Mode)), zap.String("cgroup", in.Cgroup),
 		zap.Strings("limits", in.Limits), zap.Int("landlock", in.Landlock), zap.Strings("landlock_covers", in.LandlockCovers),
 		zap.Bool("own_user", in.OwnUser), zap.Strings("rlimits", in.Rlimits), zap.Strings("missing", in.Missing))
@@ -144,7 +162,7 @@ func (c *confiner) try() (why string, err error) {
 // trial asks FFmpeg for its version, confined.
 func (c *confiner) trial() error {
 	spec := process.Spec{Path: c.program, Args: []string{"-hide_banner", "-version"}, Env: childEnvironment(), Name: "ffmpeg"}
-	in, err := c.confine(&spec, Limits{}, new(process.Sandbox), false)
+	in, err := c.bound(&spec, Limits{}, new(process.Sandbox), false)
 	if err != nil {
 		return err
 	}
@@ -184,6 +202,11 @@ func lacking(a process.Abilities) (missing []string) {
 
 // inForce is what children get.
 func (c *confiner) inForce() Confinement {
+	<-c.known
+	return c.found()
+}
+
+func (c *confiner) found() Confinement {
 	in := Confinement{
 		Mode: c.mode, Cgroup: c.tree.Version(), Limits: c.tree.Controllers(), Landlock: int(c.able.Landlock),
 		OwnUser: c.able.Users, Rlimits: []string{"core"}, Missing: slices.Clone(c.missing),
@@ -253,6 +276,11 @@ type cell struct {
 // confine adds to a child's spec what bounds it. reach is what its source needs, and
 // trusted one that reads with the edge's own eyes. The cell must be left.
 func (c *confiner) confine(spec *process.Spec, limits Limits, reach *process.Sandbox, trusted bool) (*cell, error) {
+	<-c.known
+	return c.bound(spec, limits, reach, trusted)
+}
+
+func (c *confiner) bound(spec *process.Spec, limits Limits, reach *process.Sandbox, trusted bool) (*cell, error) {
 	in := &cell{host: c}
 	if c.mode == SandboxOff {
 		return in, nil
@@ -315,7 +343,10 @@ func (c *confiner) takeUser(stream string) uint32 {
 }
 
 // close removes the folder of the control groups.
-func (c *confiner) close() error { return c.tree.Close() }
+func (c *confiner) close() error {
+	<-c.known
+	return c.tree.Close()
+}
 
 // launch starts the run's child, confined. list is the path of what a looped source
 // is read from. What reads a file of the operator's does so with the edge's own eyes.
