@@ -29,7 +29,7 @@ var rules = []rule{
 		from: "ingest", deny: []string{"github.com/caddyserver", "github.com/hashicorp/consul", "database/sql", "github.com/jmoiron/sqlx", "github.com/danielgtaylor/huma", module + "/controlapi", module + "/caddymodule"},
 		// An interface there is named by google/uuid, which gortmplib takes with it.
 		allow: []string{"database/sql/driver"},
-		why: "the media engine is told what to do; it must build and be tested without Caddy, Consul, SQL and the control plane",
+		why:   "the media engine is told what to do; it must build and be tested without Caddy, Consul, SQL and the control plane",
 	},
 	{
 		from: "controlapi", deny: []string{module + "/ingest", module + "/caddymodule", "github.com/caddyserver"},
