@@ -58,7 +58,6 @@ const childName = "child"
 //
 // Origins that want Digest authentication are not supported.
 type Proxy struct {
-	guard     *Guard
 	source    *url.URL
 	password  string
 	listener  net.Listener
@@ -79,7 +78,7 @@ func (g *Guard) Open(from *url.URL) (*Proxy, error) {
 		return nil, fmt.Errorf("opening the guard's listener on 127.0.0.1: %w", err)
 	}
 	p := &Proxy{
-		guard: g, source: from, password: rand.Text(), listener: listener,
+		source: from, password: rand.Text(), listener: listener,
 		transport: &http.Transport{
 			DialContext:            g.DialContext,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
