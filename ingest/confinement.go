@@ -63,8 +63,8 @@ type confiner struct {
 	tree    *cgroup.Tree
 	usage   usages
 
-	known   chan struct{}     // closed once the trial is over, and these are final
-	able    process.Abilities // under mu until then
+	known   chan struct{} // closed once the next two are final
+	able    process.Abilities
 	missing []string
 
 	log *zap.Logger
@@ -102,15 +102,13 @@ func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*co
 	for _, id := range left {
 		log.Warn("ended a child that an earlier life left in its control group", zap.String("stream_id", id))
 	}
-	c.able = process.ProbeAbilities()
 	if c.mode == SandboxRequire {
 		if err := c.find(); err != nil {
 			return nil, errors.Join(err, c.close())
 		}
 		return c, nil
 	}
-	// Viewers wait for an edge that is started again. Its children begin as if the
-	// trial went well; if not, they are started anew with less.
+	// An edge that is started again serves first.
 	go func() { _ = c.find() }()
 	return c, nil
 }
@@ -118,7 +116,8 @@ func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*co
 // find finds out what children can be given. It fails only where that is required.
 func (c *confiner) find() error {
 	defer close(c.known)
-	probed := c.able
+	probed := process.ProbeAbilities()
+	c.able = probed
 	why, err := c.try()
 	if err != nil {
 		return err
@@ -148,7 +147,7 @@ func (c *confiner) try() (why string, err error) {
 		return "", nil
 	}
 	if c.able.Users {
-		c.lose(func(a *process.Abilities) { a.Users = false })
+		c.able.Users = false
 		if c.trial() == nil {
 			return fmt.Sprintf("children run under the edge's own user, because others cannot run FFmpeg: %v", first), nil
 		}
@@ -156,20 +155,14 @@ func (c *confiner) try() (why string, err error) {
 	if c.mode == SandboxRequire {
 		return "", fmt.Errorf("%w: %w; install FFmpeg with all its libraries below /usr", ErrUnconfined, first)
 	}
-	c.lose(func(a *process.Abilities) { a.Landlock = 0 })
+	c.able.Landlock = 0
 	return fmt.Sprintf("no Landlock, because FFmpeg does not run in it (install it below /usr): %v", first), nil
-}
-
-func (c *confiner) lose(change func(*process.Abilities)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	change(&c.able)
 }
 
 // trial asks FFmpeg for its version, confined.
 func (c *confiner) trial() error {
 	spec := process.Spec{Path: c.program, Args: []string{"-hide_banner", "-version"}, Env: childEnvironment(), Name: "ffmpeg"}
-	in, err := c.confine(&spec, Limits{}, new(process.Sandbox), false)
+	in, err := c.bound(&spec, Limits{}, new(process.Sandbox), false)
 	if err != nil {
 		return err
 	}
@@ -283,6 +276,11 @@ type cell struct {
 // confine adds to a child's spec what bounds it. reach is what its source needs, and
 // trusted one that reads with the edge's own eyes. The cell must be left.
 func (c *confiner) confine(spec *process.Spec, limits Limits, reach *process.Sandbox, trusted bool) (*cell, error) {
+	<-c.known
+	return c.bound(spec, limits, reach, trusted)
+}
+
+func (c *confiner) bound(spec *process.Spec, limits Limits, reach *process.Sandbox, trusted bool) (*cell, error) {
 	in := &cell{host: c}
 	if c.mode == SandboxOff {
 		return in, nil
@@ -290,10 +288,7 @@ func (c *confiner) confine(spec *process.Spec, limits Limits, reach *process.San
 	if !trusted {
 		spec.Dir = "/" // where the edge stands is none of the child's business
 	}
-	c.mu.Lock()
-	able := c.able
-	c.mu.Unlock()
-	spec.Sandbox, spec.Landlock = reach, able.Landlock
+	spec.Sandbox, spec.Landlock = reach, c.able.Landlock
 	if c.tree.Version() != "" {
 		group, err := c.tree.Make(spec.Name, limits)
 		switch {
@@ -305,7 +300,7 @@ func (c *confiner) confine(spec *process.Spec, limits Limits, reach *process.San
 			c.log.Error("child runs without limits", zap.String("stream_id", spec.Name), zap.Error(err))
 		}
 	}
-	if able.Users && !trusted {
+	if c.able.Users && !trusted {
 		in.user = c.takeUser(spec.Name)
 		spec.User = in.user
 	}
