@@ -41,12 +41,25 @@ func locate(program string) (path string, err error) {
 	return path, nil
 }
 
-// detected is what FFmpeg once answered, and of which file that is true.
-type detected struct {
+// programFile tells one version of a program from another.
+type programFile struct {
 	Path     string    `json:"path"`
 	Size     int64     `json:"size"`
 	Modified time.Time `json:"modified"`
-	Answers  [3]string `json:"answers"` // version, encoders, filters
+}
+
+func lookAt(path string) (programFile, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return programFile{}, fmt.Errorf("looking at FFmpeg: %w", err)
+	}
+	return programFile{Path: path, Size: info.Size(), Modified: info.ModTime().UTC()}, nil
+}
+
+// detected is what FFmpeg once answered, and of which file that is true.
+type detected struct {
+	programFile
+	Answers [3]string `json:"answers"` // version, encoders, filters
 }
 
 // questions are what FFmpeg is asked at start-up.
@@ -56,20 +69,18 @@ var questions = [3]string{"-version", "-encoders", "-filters"}
 // takes a good part of the time that a restarted edge has. memory is the file that
 // holds the answers; it only saves time, so that failing to use it is no error.
 func detect(path, memory string) (ffmpeg.Build, error) {
-	info, err := os.Stat(path)
+	file, err := lookAt(path)
 	if err != nil {
-		return ffmpeg.Build{}, fmt.Errorf("looking at FFmpeg: %w", err)
+		return ffmpeg.Build{}, err
 	}
-	d := detected{Path: path, Size: info.Size(), Modified: info.ModTime().UTC()}
-	if old, ok := remembered(memory); ok && old.Path == d.Path && old.Size == d.Size && old.Modified.Equal(d.Modified) {
+	d := detected{programFile: file}
+	if old, ok := remembered[detected](memory); ok && old.programFile == file {
 		d = old
 	} else {
 		if d.Answers, err = askAll(path); err != nil {
 			return ffmpeg.Build{}, err
 		}
-		if body, err := json.Marshal(d); err == nil {
-			_ = os.WriteFile(memory, body, 0o600)
-		}
+		remember(memory, d)
 	}
 	build, err := ffmpeg.ParseBuild(d.Answers[0], d.Answers[1], d.Answers[2])
 	if err != nil {
@@ -78,13 +89,21 @@ func detect(path, memory string) (ffmpeg.Build, error) {
 	return build, nil
 }
 
-func remembered(memory string) (d detected, ok bool) {
+// remembered reads what remember wrote to a file.
+func remembered[T any](memory string) (v T, ok bool) {
 	body, err := os.ReadFile(memory)
 	if err != nil {
-		return d, false
+		return v, false
 	}
-	err = json.Unmarshal(body, &d)
-	return d, err == nil
+	err = json.Unmarshal(body, &v)
+	return v, err == nil
+}
+
+// remember writes down what would take time to find out again. Failing to is no error.
+func remember[T any](memory string, v T) {
+	if body, err := json.Marshal(v); err == nil {
+		_ = os.WriteFile(memory, body, 0o600)
+	}
 }
 
 // askAll asks all questions at once.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -60,6 +61,7 @@ type Confinement struct {
 type confiner struct {
 	mode    SandboxMode
 	program string
+	memory  string // the file that remembers a trial
 	tree    *cgroup.Tree
 	usage   usages
 
@@ -77,7 +79,7 @@ type confiner struct {
 // its control groups. The caller holds the lock of the state folder.
 func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*confiner, error) {
 	c := &confiner{
-		mode: mode, program: program, tree: new(cgroup.Tree), log: log, users: make(map[uint32]bool), known: make(chan struct{}),
+		mode: mode, program: program, memory: filepath.Join(state, "sandbox.json"), tree: new(cgroup.Tree), log: log, users: make(map[uint32]bool), known: make(chan struct{}),
 		usage: usages{ended: make(map[string]Usage), running: make(map[*meter]cgroup.Counters)},
 	}
 	switch mode {
@@ -139,11 +141,27 @@ func (c *confiner) tell() {
 		zap.Bool("own_user", in.OwnUser), zap.Strings("rlimits", in.Rlimits), zap.Strings("missing", in.Missing))
 }
 
+// passed is a trial that went well, and of what that is true.
+type passed struct {
+	Program programFile       `json:"program"`
+	Able    process.Abilities `json:"able"`
+}
+
 // try runs FFmpeg as it is going to be run, and gives up what it cannot live with. It
-// says what that is, and why.
+// says what that is, and why. That all went well once is remembered: the trial takes a
+// good part of the time that a restarted edge has.
 func (c *confiner) try() (why string, err error) {
+	file, err := lookAt(c.program)
+	if err != nil {
+		return "", err
+	}
+	now := passed{file, c.able}
+	if before, ok := remembered[passed](c.memory); ok && before == now {
+		return "", nil
+	}
 	first := c.trial()
 	if first == nil {
+		remember(c.memory, now)
 		return "", nil
 	}
 	if c.able.Users {

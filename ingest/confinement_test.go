@@ -3,6 +3,8 @@ package ingest
 import (
 	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -147,6 +149,65 @@ func TestSandboxModes(t *testing.T) {
 	want := Confinement{Mode: SandboxOff, Cgroup: "none", Rlimits: []string{"core", "nofile"}}
 	if diff := cmp.Diff(want, off.inForce()); diff != "" {
 		t.Errorf("off (-want +got):\n%s", diff)
+	}
+}
+
+// A trial that went well is remembered as long as the program's file is the same.
+func TestTrialIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	program, state := filepath.Join(dir, "ffmpeg"), filepath.Join(dir, "state")
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	modified := time.Now().Add(-time.Hour)
+	put := func(code string) {
+		t.Helper()
+		if err := os.WriteFile(program, []byte("#!/bin/sh\nexit "+code+"\n"), 0o755); err != nil { //nolint:gosec // it is a program
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(program, modified, modified); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed := func() bool {
+		t.Helper()
+		c, err := openConfiner(SandboxAuto, state, program, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := c.close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		return slices.ContainsFunc(c.inForce().Missing, func(why string) bool { return strings.Contains(why, "no Landlock, because FFmpeg") })
+	}
+	if !process.ProbeAbilities().Landlock.Files() {
+		t.Skip("no Landlock: there is nothing to try")
+	}
+	put("1")
+	if !failed() {
+		t.Error("a program that does not run confined was not tried")
+	}
+	put("0")
+	// Other users are to run the program. Where they cannot, the trial passes at the
+	// second attempt only, and that is not remembered.
+	for _, folder := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // see above
+			t.Fatal(err)
+		}
+	}
+	if failed() {
+		t.Error("a program that runs confined failed its trial")
+	}
+	put("1")
+	if failed() {
+		t.Skip("other users cannot run programs in the test's folder")
+	}
+	modified = modified.Add(time.Minute)
+	put("1")
+	if !failed() {
+		t.Error("another program was not tried")
 	}
 }
 
