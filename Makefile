@@ -36,7 +36,7 @@ test-unit: ## tests of single packages, with the race detector
 test-system: build $(BIN)/xcaddy ## tests of the built edge with real players and faults
 	@test/need.sh ffmpeg ffprobe curl jq mpv cvlc gst-launch-1.0 chromium node npm nginx strace ps
 	@for d in examples/quickstart/page test/conformance; do npm ci --prefix $$d --no-audit --no-fund --loglevel=error || exit 1; done
-	$(GO) test -p 1 -parallel 8 -timeout 45m ./test/...
+	$(GO) test -p 1 -parallel 5 -timeout 45m ./test/...
 
 bench: build ## measure against nginx and Caddy's file_server; writes bench.json
 	@test/need.sh nginx

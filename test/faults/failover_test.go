@@ -115,6 +115,7 @@ func TestSlate(t *testing.T) {
 
 // TestSlateOfAFile checks that a picture and a film are slates as well.
 func TestSlateOfAFile(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	picture, film := filepath.Join(folder, "card.png"), filepath.Join(folder, "card.mp4")
 	for path, args := range map[string][]string{

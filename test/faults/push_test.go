@@ -171,6 +171,7 @@ func TestSilentPublisherMakesWay(t *testing.T) {
 
 // TestPublishersThatAreRefused checks who may not push (issue 3, Shown by 1).
 func TestPublishersThatAreRefused(t *testing.T) {
+	t.Parallel()
 	streams := []edge.Stream{edge.Copy("mine", "push:"), edge.Copy("other", "push:"), edge.Copy("pulled", "test:")}
 	n := startPushed(t, streams)
 	change := func(stream string, edit func(*token.Claims)) string {

@@ -14,7 +14,6 @@ import (
 // its output and replaced (design.md, Failover; Budgets: hung → next new segment
 // p95 7 s, max 9 s). SIGSTOP makes it hang as no error would.
 func TestScenario02StopFFmpeg(t *testing.T) {
-	t.Parallel()
 	s := newStudio(t)
 	streams := []edge.Stream{
 		s.stream("s02-gop2", origin.Recipe{}, origin.Options{}),

@@ -9,6 +9,7 @@ import (
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
 	"github.com/headrace/headrace/ingest/ffmpeg"
+	"github.com/headrace/headrace/ingest/guard"
 	"github.com/headrace/headrace/ingest/source"
 	"github.com/headrace/headrace/test/edge"
 	"github.com/headrace/headrace/test/origin"
@@ -103,6 +104,7 @@ func TestScenario22ClockNumbers(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer e.Close()
+		e.SetPolicy(guard.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 		spec := ingest.StreamSpec{
 			ID: "s22", Sources: []source.Source{src}, Renditions: []ffmpeg.Rendition{{Name: "source", Copy: true}},
 			SegmentDuration: segment, LongestGOP: segment, Window: 8,
