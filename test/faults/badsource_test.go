@@ -66,13 +66,12 @@ func TestBadSourceFromTheStart(t *testing.T) {
 
 	for _, b := range sources {
 		var got ingest.Status
-		edge.Await(t, 40*time.Second, fmt.Sprintf("the reason of stream %s", b.id), func() bool {
+		// On a machine that is busy with other tests, a child may first be ended because
+		// it did not get to say anything.
+		edge.Await(t, time.Minute, fmt.Sprintf("stream %s to tell one of %q", b.id, b.reasons), func() bool {
 			got = n.Stream(b.id)
-			return got.Reason != ingest.ReasonNone && (got.State == ingest.StateWaiting || got.State == ingest.StateFailed || got.State == ingest.StateStarting)
+			return slices.Contains(b.reasons, got.Reason) && (got.State == ingest.StateWaiting || got.State == ingest.StateFailed || got.State == ingest.StateStarting)
 		})
-		if !slices.Contains(b.reasons, got.Reason) {
-			t.Errorf("stream %s: got reason %q, want one of %q; FFmpeg said %v", b.id, got.Reason, b.reasons, got.Log)
-		}
 		if got.LastMSN != 0 || got.Restarts[got.Reason] == 0 {
 			t.Errorf("stream %s: got last number %d, restarts %v; want nothing published and the reason counted", b.id, got.LastMSN, got.Restarts)
 		}
