@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,8 @@ func TestReloadKeepsPublishers(t *testing.T) {
 	n := startPushed(t, streams)
 	publisher := ffmpegPublishes(t, recording(t), n.own("kept"))
 	n.AwaitLive(30 * time.Second)
-	watch := startAudit(t, n.Node, "kept")
+	// A reload may end a connection that was only just made (see scenario 9).
+	watch := startAuditThrough(t, n.Node, func(r http.RoundTripper) http.RoundTripper { return &again{RoundTripper: r} }, "kept")
 	pid := n.Stream("kept").PID
 	moved := edge.ReservePort(t)
 	for i, port := range []int{n.port, n.port, moved} {
