@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/headrace/headrace/ingest/ffmpeg"
+	"github.com/headrace/headrace/ingest/source"
 )
 
 // detectTimeout bounds each question to FFmpeg at start-up.
@@ -20,8 +21,8 @@ const detectTimeout = 10 * time.Second
 
 // job is the FFmpeg process that makes a stream from one of its sources on this
 // machine.
-func (h *childHost) job(s *StreamSpec, index int, timeline time.Duration, list string, opus bool) ffmpeg.Job {
-	job := s.job(index, timeline, list, opus)
+func (h *childHost) job(s *StreamSpec, index int, at source.Place) ffmpeg.Job {
+	job := s.job(index, at)
 	job.Encoding.Hardware = h.hardware
 	return job
 }

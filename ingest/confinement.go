@@ -95,7 +95,7 @@ func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*co
 	}
 	var err error
 	if c.tree, err = cgroup.Open(cgroup.Name(state)); err != nil {
-		c.missing = append(c.missing, err.Error())
+		c.missing = append(c.missing, strings.Split(err.Error(), "\n")...) // one for each hierarchy
 	}
 	left, err := c.tree.Reap()
 	if err != nil {
@@ -226,8 +226,9 @@ func (c *confiner) inForce() Confinement {
 
 func (c *confiner) found() Confinement {
 	in := Confinement{
-		Mode: c.mode, Cgroup: c.tree.Version(), Limits: c.tree.Controllers(), Landlock: int(c.able.Landlock),
-		OwnUser: c.able.Users, Rlimits: []string{"core"}, Missing: slices.Clone(c.missing),
+		Mode: c.mode, Cgroup: c.tree.Version(), Limits: append([]string{}, c.tree.Controllers()...),
+		Landlock: int(c.able.Landlock), LandlockCovers: []string{},
+		OwnUser: c.able.Users, Rlimits: []string{"core"}, Missing: append([]string{}, c.missing...),
 	}
 	if in.Cgroup == "" {
 		in.Cgroup = "none"

@@ -146,7 +146,9 @@ func TestSandboxModes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Confinement{Mode: SandboxOff, Cgroup: "none", Rlimits: []string{"core", "nofile"}}
+	want := Confinement{
+		Mode: SandboxOff, Cgroup: "none", Limits: []string{}, LandlockCovers: []string{}, Rlimits: []string{"core", "nofile"}, Missing: []string{},
+	}
 	if diff := cmp.Diff(want, off.inForce()); diff != "" {
 		t.Errorf("off (-want +got):\n%s", diff)
 	}

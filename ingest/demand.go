@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// ErrSourceFailed says that a stream that was started for a viewer has no source
-// that delivers now.
+// ErrSourceFailed says that no source of the stream can deliver now.
 var ErrSourceFailed = errors.New("no source of the stream delivers")
 
 // lookForViewers is how often a stream on demand looks whether anybody watches.
@@ -45,7 +44,7 @@ func (d *demand) quietFor(now time.Time) time.Duration {
 }
 
 // attempt is closed when the attempt to start that runs now, or the next one, came
-// to nothing. Streams that always run have none: they are waited for.
+// to nothing. A stream that always runs goes on trying, and is waited for.
 func (d *demand) attempt() <-chan struct{} {
 	return *d.failed.Load()
 }
@@ -72,10 +71,7 @@ func (s *Stream) rest(now time.Time) {
 		s.demand.idle.Store(false)
 		return
 	}
-	if s.demand.idle.Load() {
-		return
-	}
-	if now.Before(s.nextCensus) {
+	if s.demand.idle.Load() || now.Before(s.nextCensus) {
 		return
 	}
 	s.nextCensus = now.Add(lookForViewers)

@@ -184,7 +184,7 @@ func (e *Engine) Check(specs []StreamSpec) error {
 		}
 		seen[s.ID] = true
 		for index := range s.Sources {
-			if err := e.host.build.Check(e.host.job(s, index, 0, "", false)); err != nil {
+			if err := e.host.build.Check(e.host.job(s, index, source.Place{})); err != nil {
 				return fmt.Errorf("stream %q: %w", s.ID, err)
 			}
 		}

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,10 +49,7 @@ func (r *run) openFeed() (stdin *os.File, opus bool, err error) {
 		r.feedEnded(feed.Feed(r.ctx, w))
 	}()
 	// A feed that waits for the pipe to take bytes must not outlive the run.
-	go func() {
-		<-r.ctx.Done()
-		_ = w.Close()
-	}()
+	context.AfterFunc(r.ctx, func() { _ = w.Close() })
 	return stdin, opus, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/headrace/headrace/ingest/guard"
 	"github.com/headrace/headrace/ingest/process"
 	"github.com/headrace/headrace/ingest/segment"
+	"github.com/headrace/headrace/ingest/source"
 )
 
 // run is one FFmpeg process of a stream, from the wait for its start to its end,
@@ -63,13 +64,13 @@ type run struct {
 }
 
 // startRun begins a run. The caller watches done and wake.
-func startRun(host *childHost, spec *StreamSpec, source int, counters []*segment.Counters, wake func()) *run {
+func startRun(host *childHost, spec *StreamSpec, index int, counters []*segment.Counters, wake func()) *run {
 	r := &run{
-		spec: spec, source: source, host: host, counters: counters, wake: wake,
+		spec: spec, source: index, host: host, counters: counters, wake: wake,
 		done: make(chan struct{}), begun: time.Now(),
 	}
 	r.init(r, len(spec.Renditions))
-	r.cores = host.job(spec, source, 0, "", false).Cores()
+	r.cores = host.job(spec, index, source.Place{}).Cores()
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	timeline := segment.NewTimeline(spec.SegmentDuration, time.Duration(spec.TargetDuration())*time.Second)
 	for i := range spec.Renditions {
@@ -140,8 +141,9 @@ func (r *run) start() (*process.Child, error) {
 	if err != nil {
 		return nil, err
 	}
+	job := r.host.job(r.spec, r.source, source.Place{Timeline: timeline, List: list, Opus: opus})
 	child, err := r.launch(list, process.Spec{
-		Stdin: stdin, Path: r.host.path, Args: r.host.job(r.spec, r.source, timeline, list, opus).Args(), Env: append(childEnvironment(), way...),
+		Stdin: stdin, Path: r.host.path, Args: job.Args(), Env: append(childEnvironment(), way...),
 		Pipes: 1 + len(r.spec.Renditions), PipeSize: 1 << 20,
 		Grace: r.host.grace, Records: r.host.records, Name: r.spec.ID,
 	})

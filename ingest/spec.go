@@ -107,9 +107,11 @@ func (s *StreamSpec) check() error {
 }
 
 // job is the FFmpeg process that makes the stream from one of its sources.
-func (s *StreamSpec) job(index int, timeline time.Duration, list string, opus bool) ffmpeg.Job {
+// at says what the source needs to know; the stream's own part of it is filled in.
+func (s *StreamSpec) job(index int, at source.Place) ffmpeg.Job {
+	at.Stream, at.Height = s.ID, s.tallest()
 	return ffmpeg.Job{
-		Input:      s.Sources[index].Input(source.Place{Stream: s.ID, Height: s.tallest(), Timeline: timeline, List: list, Opus: opus}),
+		Input:      s.Sources[index].Input(at),
 		Renditions: s.Renditions,
 		Keyframes:  s.SegmentDuration,
 		Encoding:   s.Encoding,
@@ -117,7 +119,7 @@ func (s *StreamSpec) job(index int, timeline time.Duration, list string, opus bo
 }
 
 // Cores estimates how many processor cores the stream's child keeps busy.
-func (s *StreamSpec) Cores() float64 { return s.job(0, 0, "", false).Cores() }
+func (s *StreamSpec) Cores() float64 { return s.job(0, source.Place{}).Cores() }
 
 // tallest is the picture height that a generated source is made with.
 func (s *StreamSpec) tallest() int {

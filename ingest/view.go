@@ -62,8 +62,8 @@ func (r *RenditionView) FirstMSN() int64 { return r.firstMSN }
 func (r *RenditionView) Segment(msn int64) *segment.Segment { return r.ring.Get(msn) }
 
 // Wait gives the first view that has segment msn (0: any segment), the error of
-// the context, or ErrStreamStopped. A stream on demand that was asked for and
-// cannot start gives ErrSourceFailed.
+// the context, or ErrStreamStopped. Where waiting is of no use, because a stream on
+// demand cannot start or a pushed one lost its publisher, it gives ErrSourceFailed.
 func (s *Stream) Wait(ctx context.Context, msn int64) (*View, error) {
 	failed := s.demand.attempt()
 	s.demand.waits.Add(1)

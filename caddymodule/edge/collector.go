@@ -115,7 +115,7 @@ func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(descSessions, float64(g.host.sessions.Len()))
-	ch <- gauge(descPublishers, float64(len(g.host.Publishers())))
+	ch <- gauge(descPublishers, float64(g.host.Publishers()))
 	ch <- gauge(descDraining, truth(g.host.Draining()))
 	e := g.host.Engine()
 	if e == nil {

@@ -108,20 +108,18 @@ func (p *pushHost) close() {
 	p.server = nil
 }
 
-// Publishers lists who pushes a stream to this edge.
-func (h *Host) Publishers() []rtmp.Publisher {
+// Publishers is how many streams are pushed to this edge.
+func (h *Host) Publishers() int {
 	if s := h.publishers.Load(); s != nil {
 		return s.Publishers()
 	}
-	return nil
+	return 0
 }
 
 // Publisher is who pushes a stream; nil: nobody.
 func (h *Host) Publisher(stream string) *rtmp.Publisher {
-	for _, p := range h.Publishers() {
-		if p.Stream == stream {
-			return &p
-		}
+	if s := h.publishers.Load(); s != nil {
+		return s.Publisher(stream)
 	}
 	return nil
 }

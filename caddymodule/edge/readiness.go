@@ -14,8 +14,8 @@ const (
 )
 
 // Readiness tells whether this edge may take new viewers: one live stream is
-// enough, or one that its first viewer starts, and so is having none to carry. Whether the process is alive is
-// another question, which any answer answers.
+// enough, or one that its first viewer starts, and so is having none to carry.
+// Whether the process is alive is another question, which any answer answers.
 func (h *Host) Readiness() Readiness {
 	doc := h.Document()
 	switch {

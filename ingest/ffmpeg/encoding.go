@@ -2,7 +2,6 @@ package ffmpeg
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -10,8 +9,8 @@ import (
 // Encoding is how the renditions of a job that are not copied are encoded. The
 // zero value is a fair choice on a processor.
 type Encoding struct {
-	// Preset is one of Presets; empty: "veryfast". Slower ones look better at the
-	// same bit rate. Hardware encoders have none of it.
+	// Preset is one of libx264's, "ultrafast" to "medium"; empty: "veryfast". Slower
+	// ones look better at the same bit rate. Hardware encoders have none of it.
 	Preset string
 	// Deinterlace makes whole pictures out of fields where the source has fields.
 	Deinterlace bool
@@ -20,10 +19,6 @@ type Encoding struct {
 	// Hardware encodes the pictures in place of the processor.
 	Hardware Hardware
 }
-
-// Presets are those of libx264 that a live stream has a use for, from the one that
-// costs least to the one that looks best.
-var Presets = []string{"ultrafast", "superfast", "veryfast", "faster", "fast", "medium"}
 
 // Hardware is a video encoder outside the processor; the zero value is none.
 type Hardware struct {
@@ -159,6 +154,3 @@ func (e Encoding) audio(bitrate int) []string {
 	}
 	return append(args, "-c:a", "aac", "-b:a", strconv.Itoa(bitrate), "-ac", "2", "-ar", "48000")
 }
-
-// IsPreset tells whether a name is one of Presets.
-func IsPreset(name string) bool { return slices.Contains(Presets, name) }

@@ -1,7 +1,6 @@
 package rtmp
 
 import (
-	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -112,24 +111,29 @@ type Publisher struct {
 	Bitrate int64 `json:"bitrate"`
 }
 
-// Publishers lists all who publish now, by stream.
-func (s *Server) Publishers() []Publisher {
+// Publisher is who publishes a stream now; nil: nobody.
+func (s *Server) Publisher(stream string) *Publisher {
+	p := s.desk.publication(stream)
+	if p == nil {
+		return nil
+	}
+	who := &Publisher{Stream: stream, Address: p.address, Since: p.since, Codecs: p.codecs(), Bytes: p.conn.received.Load()}
+	if age := time.Since(p.since); age > time.Second {
+		who.Bitrate = int64(float64(8*who.Bytes) / age.Seconds())
+	}
+	return who
+}
+
+// Publishers is how many streams are published now.
+func (s *Server) Publishers() (n int) {
 	s.desk.mu.Lock()
 	defer s.desk.mu.Unlock()
-	list := []Publisher{}
-	for stream, seat := range s.desk.streams {
-		p := seat.current
-		if p == nil {
-			continue
+	for _, seat := range s.desk.streams {
+		if seat.current != nil {
+			n++
 		}
-		one := Publisher{Stream: stream, Address: p.address, Since: p.since, Codecs: p.codecs(), Bytes: p.conn.received.Load()}
-		if age := time.Since(p.since); age > time.Second {
-			one.Bitrate = int64(float64(8*one.Bytes) / age.Seconds())
-		}
-		list = append(list, one)
 	}
-	slices.SortFunc(list, func(a, b Publisher) int { return cmp.Compare(a.Stream, b.Stream) })
-	return list
+	return n
 }
 
 // Presence tells whether a stream's publisher is there and sends; if not, until when

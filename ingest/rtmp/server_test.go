@@ -245,7 +245,7 @@ func TestOnePublisherPerStream(t *testing.T) {
 	if err := <-third; err == nil || d.count(TooMany) != 1 {
 		t.Errorf("a third stream of an owner who may publish two: got %v", err)
 	}
-	if got := len(d.Publishers()); got != 2 {
+	if got := d.Publishers(); got != 2 {
 		t.Errorf("got %d publishers, want 2", got)
 	}
 }

@@ -57,7 +57,7 @@ func (b *Breaker) Admit(name, stream string, now time.Time) (again time.Time, ok
 	defer b.mu.Unlock()
 	o := b.origins[name]
 	switch {
-	case name == "" || !o.down() || o.prober == stream:
+	case !o.down() || o.prober == stream:
 		return now, true
 	case o.prober != "":
 		return now.Add(heldFor), false
@@ -74,12 +74,12 @@ func (b *Breaker) Holds(name, stream string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o := b.origins[name]
-	return name != "" && o.down() && o.prober != stream
+	return o.down() && o.prober != stream
 }
 
 // Failed takes note that a stream could not reach the origin.
 func (b *Breaker) Failed(name, stream string, now time.Time) {
-	if name == "" {
+	if name == "" { // no origin: nothing that others share has failed
 		return
 	}
 	b.mu.Lock()

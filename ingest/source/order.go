@@ -116,7 +116,11 @@ func (o *Order) Ended(index int, now time.Time, delivered bool) {
 }
 
 // Hold keeps a source from being tried until a time, without holding it against it.
-func (o *Order) Hold(index int, until time.Time) { o.entries[index].notBefore = until }
+// One that was to be taken up again is not waited for.
+func (o *Order) Hold(index int, until time.Time) {
+	o.entries[index].notBefore = until
+	o.again = o.again && index != o.last
+}
 
 // TriedBeside takes note that a more preferred source was tried beside a running
 // backup, or a slate, and did not deliver. What is better than a slate is tried more

@@ -191,6 +191,14 @@ func TestOrder(t *testing.T) {
 			t.Error("there is nothing behind the last")
 		}
 	})
+	t.Run("goes to the next one when the one that delivered is held", func(t *testing.T) {
+		o := order()
+		o.Running(0)
+		o.Ended(0, t0, true)
+		wantNext(t, o, t0, 0, t0)
+		o.Hold(0, at(5))
+		wantNext(t, o, t0, 1, t0)
+	})
 	t.Run("has failed when all have", func(t *testing.T) {
 		o := order()
 		for i := range 3 {
