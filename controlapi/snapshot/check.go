@@ -24,6 +24,9 @@ const (
 // Check tells the first thing in the document that no edge could carry out.
 // The error names the item.
 func (d *Document) Check() error {
+	if d.Epoch < 0 || d.Version < 0 || d.IssuedAt < 0 {
+		return errors.New("epoch, version and issued_at cannot be negative")
+	}
 	if err := checkID("group", d.Group); err != nil {
 		return err
 	}
@@ -47,6 +50,35 @@ func (d *Document) Check() error {
 			return fmt.Errorf("stream %q is listed twice", s.ID)
 		}
 		streams[s.ID] = true
+	}
+	for reseller, g := range d.Grants {
+		if err := g.check(streams); err != nil {
+			return fmt.Errorf("grants of reseller %q: %w", reseller, err)
+		}
+	}
+	return nil
+}
+
+// check makes sure that the grant is about streams of the document.
+func (g Grant) check(streams map[string]bool) error {
+	for _, list := range [][]string{g.Show, g.Publish, g.Relay} {
+		if err := checkStreams(list, streams); err != nil {
+			return err
+		}
+	}
+	for name, list := range g.Bouquets {
+		if err := checkStreams(list, streams); err != nil {
+			return fmt.Errorf("bouquet %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func checkStreams(ids []string, streams map[string]bool) error {
+	for _, id := range ids {
+		if !streams[id] {
+			return fmt.Errorf("stream %q is not in the document", id)
+		}
 	}
 	return nil
 }

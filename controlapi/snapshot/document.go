@@ -7,12 +7,18 @@ package snapshot
 
 // Document is everything that the edges of one group must know. It is always
 // whole: an edge replaces what it knew by it. Unknown members are ignored.
+//
+// A member that is added after the first release is tagged omitempty, which makes it
+// one that may be missing: see [Decode].
 type Document struct {
 	// Epoch is raised when a control plane was restored from a backup: versions
 	// count anew within it.
 	Epoch int64 `json:"epoch"`
 	// Version grows with every change; an edge refuses a lower one of its epoch.
 	Version int64 `json:"version"`
+	// IssuedAt is the second (UNIX time) at which the version was counted: the same for
+	// everybody who builds it.
+	IssuedAt int64 `json:"issued_at"`
 	// Group is the edge group that the document is for.
 	Group string `json:"group"`
 	// Edges lists the edges of the group. An edge refuses a document without it.
