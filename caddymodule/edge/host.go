@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/headrace/headrace/caddymodule/session"
+	"github.com/headrace/headrace/controlapi/probe"
 	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
@@ -46,6 +47,7 @@ type Host struct {
 	logs       *currentLog
 	egress     meter
 	publishers atomic.Pointer[rtmp.Server]
+	credential credential
 
 	opened   chan struct{} // closed once a configuration is in force
 	engine   atomic.Pointer[ingest.Engine]
@@ -70,6 +72,8 @@ func newHost() *Host {
 		counters: newCounters(),
 		sessions: session.NewTable(sessionLimit),
 		logs:     newCurrentLog(),
+
+		credential: credential{gate: probe.NewGate()},
 	}
 	h.collectors = []prometheus.Collector{h.counters, gauges{h}}
 	return h

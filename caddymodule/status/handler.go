@@ -5,6 +5,7 @@ package status
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
@@ -14,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/headrace/headrace/caddymodule/edge"
+	"github.com/headrace/headrace/controlapi/probe"
 )
 
 func init() {
@@ -26,9 +28,11 @@ func init() {
 //   - `/-/live`: 200 as long as the process answers at all.
 //   - `/-/ready`: 200 if the edge may take new viewers, else 503; the body is one
 //     word: `ready`, `starting`, `draining` or `no_stream`.
-//   - `/-/health`: how the edge and its streams are, as JSON. Only programs on
-//     this machine may ask: the connection has to come from a loopback address,
-//     and the request must not have been forwarded by a proxy.
+//   - `/-/health`: how the edge and its streams are, as JSON. Programs on this
+//     machine may ask: their connection has to come from a loopback address, and the
+//     request must not have been forwarded by a proxy. Else the control plane may,
+//     which proves itself by the edge's credential, as the answer does: see the
+//     package controlapi/probe.
 //
 // The answers must not be cached, and say so.
 type Handler struct {
@@ -85,12 +89,42 @@ func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) error {
 	return word(w, http.StatusOK, string(readiness))
 }
 
+// health answers who may know. One refusal looks like the other: a stranger does not
+// learn whether this edge has a credential.
 func (h *Handler) health(w http.ResponseWriter, r *http.Request) error {
+	if headers := r.Header.Values(probe.Header); len(headers) > 0 {
+		return h.prove(w, headers)
+	}
 	if !isLocal(r) {
-		return caddyhttp.Error(http.StatusForbidden, errors.New("the health document is for this machine only"))
+		return caddyhttp.Error(http.StatusForbidden, errors.New("the health document is for this machine and the control plane"))
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(health(h.host))
+}
+
+// prove answers a question that is signed with the edge's credential, and signs the answer.
+func (h *Handler) prove(w http.ResponseWriter, headers []string) error {
+	key, gate := h.host.ProbeKey(), h.host.ProbeGate()
+	if key == nil || len(headers) != 1 {
+		return caddyhttp.Error(http.StatusForbidden, errors.New("no credential to check the probe with, or two probes in one"))
+	}
+	question, err := gate.Admit(*key, h.host.Node().ID, headers[0])
+	if errors.Is(err, probe.ErrStale) {
+		w.Header().Set(probe.Header, question.Answer(*key, http.StatusUnauthorized, gate.Now(), nil))
+		w.WriteHeader(http.StatusUnauthorized)
+		return nil
+	}
+	if err != nil {
+		return caddyhttp.Error(http.StatusForbidden, err)
+	}
+	body, err := json.Marshal(health(h.host))
+	if err != nil {
+		return fmt.Errorf("writing the health document: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set(probe.Header, question.Answer(*key, http.StatusOK, gate.Now(), body))
+	_, _ = w.Write(body) // a failed write is the asker's loss
+	return nil
 }
 
 // word writes a short answer for people and scripts. A failed write is the

@@ -35,11 +35,18 @@ const freshness = 1.5
 // not measured by this release.
 type Health struct {
 	EdgeID string `json:"edge_id"`
-	State  State  `json:"state"`
+	// Time is what the edge's clock shows, in UNIX seconds.
+	Time  float64 `json:"time"`
+	State State   `json:"state"`
 	// Score is 0 to 100: the share of streams that are fresh, lowered by up to
 	// seven tenths as the capacity to send is used up.
-	Score    int      `json:"score"`
+	Score int `json:"score"`
+	// Load is the share of its capacity to send that is in use, 0 to 1; 0 where that
+	// capacity is not known.
+	Load     float64  `json:"load"`
 	Headroom Headroom `json:"headroom"`
+	// Capacity is what the headroom is left of.
+	Capacity edge.Capacity `json:"capacity"`
 	// Sessions is the number of viewers.
 	Sessions int      `json:"sessions"`
 	Snapshot Snapshot `json:"snapshot"`
@@ -71,16 +78,18 @@ type Snapshot struct {
 
 // Stream is how one stream does.
 type Stream struct {
-	ID                    string                  `json:"id"`
-	State                 ingest.State            `json:"state"`
-	Reason                ingest.Reason           `json:"reason"`
-	Role                  string                  `json:"role"`
-	AssignmentRev         int64                   `json:"assignment_rev"`
-	LastMSN               int64                   `json:"last_msn"`
-	DiscontinuitySequence int64                   `json:"discontinuity_sequence"`
-	SegmentAge            *float64                `json:"segment_age"` // seconds
-	Restarts              map[ingest.Reason]int64 `json:"restarts"`
-	Viewers               int                     `json:"viewers"`
+	ID                    string        `json:"id"`
+	State                 ingest.State  `json:"state"`
+	Reason                ingest.Reason `json:"reason"`
+	Role                  string        `json:"role"`
+	AssignmentRev         int64         `json:"assignment_rev"`
+	LastMSN               int64         `json:"last_msn"`
+	DiscontinuitySequence int64         `json:"discontinuity_sequence"`
+	SegmentAge            *float64      `json:"segment_age"` // seconds
+	// Fresh tells that its segments come in time, or that nobody waits for them.
+	Fresh    bool                    `json:"fresh"`
+	Restarts map[ingest.Reason]int64 `json:"restarts"`
+	Viewers  int                     `json:"viewers"`
 	// Publisher is who pushes it.
 	Publisher *rtmp.Publisher `json:"publisher,omitempty"`
 }
@@ -98,6 +107,7 @@ func health(host *edge.Host) Health {
 	caddyVersion, _ := caddy.Version()
 	h := Health{
 		State:    Starting,
+		Time:     float64(time.Now().UnixMilli()) / 1000,
 		Sessions: host.Sessions().Len(),
 		Streams:  []Stream{},
 		Versions: Versions{Edge: edge.Version(), Caddy: caddyVersion, Go: runtime.Version()},
@@ -116,16 +126,18 @@ func health(host *edge.Host) Health {
 	for _, s := range streams {
 		status := s.Status()
 		cores += status.Cores
-		if isFresh(status, s.TargetDuration(), now) {
+		one := stream(status, doc, host.Sessions().Viewers(status.ID), now)
+		one.Fresh = isFresh(status, s.TargetDuration(), now)
+		if one.Fresh {
 			fresh++
 		}
-		one := stream(status, doc, host.Sessions().Viewers(status.ID), now)
 		one.Publisher = host.Publisher(status.ID)
 		h.Streams = append(h.Streams, one)
 	}
 	egress := host.Egress()
-	h.Headroom = headroom(node.Capacity, len(streams), egress, cores)
-	h.Score = score(fresh, len(streams), used(egress, node.Capacity.Egress))
+	h.Capacity, h.Headroom = node.Capacity, headroom(node.Capacity, len(streams), egress, cores)
+	h.Load = used(egress, node.Capacity.Egress)
+	h.Score = score(fresh, len(streams), h.Load)
 	h.State = state(host.Draining(), h.Score)
 	return h
 }
