@@ -28,7 +28,7 @@ run: build ## start an edge with test channels and print what to open
 test: test-unit test-system ## run all tests (installs what they need)
 
 test-unit: ## tests of single packages, with the race detector
-	@test/need.sh ffmpeg
+	@test/need.sh ffmpeg initdb
 	$(GO) vet ./...
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v '/headrace/test/')
 	$(GO) test -run 'Alloc' ./controlapi/token ./caddymodule/... # counts that the race detector disturbs

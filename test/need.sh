@@ -10,6 +10,10 @@ set -eu
 
 # Debian keeps some programs, nginx for one, out of an ordinary user's PATH.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+# It keeps the servers of each version of Postgres in a folder of their own.
+for folder in /usr/lib/postgresql/*/bin; do
+	PATH=$PATH:$folder
+done
 
 # Prints the Debian packages that a program takes. Where there are several, the
 # program is of no use to us without the others: they are its plugins.
@@ -26,6 +30,7 @@ packages() {
 	ps | pgrep) echo procps ;;
 	flock | setpriv | taskset) echo util-linux ;;
 	ip) echo iproute2 ;;
+	initdb | postgres) echo postgresql ;;
 	npm | mpv | chromium | strace | curl | jq | openssl | make) echo "$1" ;;
 	*)
 		echo "need.sh: no package is known for $1; add it to the list in $0" >&2
