@@ -3,6 +3,7 @@ package status
 import (
 	"math"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -41,6 +42,9 @@ type Health struct {
 	// Score is 0 to 100: the share of streams that are fresh, lowered by up to
 	// seven tenths as the capacity to send is used up.
 	Score int `json:"score"`
+	// FreshShare is that share, 0 to 1, of the streams whose source delivers: what a
+	// source does not deliver, no edge can.
+	FreshShare float64 `json:"fresh_share"`
 	// Load is the share of its capacity to send that is in use, 0 to 1; 0 where that
 	// capacity is not known.
 	Load     float64  `json:"load"`
@@ -122,7 +126,7 @@ func health(host *edge.Host) Health {
 	h.Snapshot = Snapshot{Epoch: doc.Epoch, Version: doc.Version, Group: doc.Group}
 
 	streams, now := engine.Streams(), time.Now()
-	fresh, cores := 0, 0.0
+	fresh, answerable, cores := 0, 0, 0.0
 	for _, s := range streams {
 		status := s.Status()
 		cores += status.Cores
@@ -131,13 +135,17 @@ func health(host *edge.Host) Health {
 		if one.Fresh {
 			fresh++
 		}
+		if one.Fresh || !isSources(status.Reason) {
+			answerable++
+		}
 		one.Publisher = host.Publisher(status.ID)
 		h.Streams = append(h.Streams, one)
 	}
 	egress := host.Egress()
 	h.Capacity, h.Headroom = node.Capacity, headroom(node.Capacity, len(streams), egress, cores)
 	h.Load = used(egress, node.Capacity.Egress)
-	h.Score = score(fresh, len(streams), h.Load)
+	h.FreshShare = share(fresh, answerable)
+	h.Score = score(h.FreshShare, h.Load)
 	h.State = state(host.Draining(), h.Score)
 	return h
 }
@@ -192,15 +200,24 @@ func used(egress float64, capacity int64) float64 {
 	return min(1, egress/float64(capacity))
 }
 
+// isSources tells whether it is the source that fails, not the edge.
+func isSources(r ingest.Reason) bool {
+	return r == ingest.ReasonOriginDown || r == ingest.ReasonNoPublisher || strings.HasPrefix(string(r), "source_")
+}
+
+// share is a part of a whole; all of nothing is 1.
+func share(part, whole int) float64 {
+	if whole == 0 {
+		return 1
+	}
+	return float64(part) / float64(whole)
+}
+
 // score is round(100 · q · (0.7·h + 0.3·l)) with q the share of fresh streams
 // and h the part of the node that is free. l, the latency that probers see, is
 // theirs to lower: here it is 1.
-func score(fresh, streams int, used float64) int {
-	q := 1.0
-	if streams > 0 {
-		q = float64(fresh) / float64(streams)
-	}
-	return int(math.Round(100 * q * (0.7*(1-used) + 0.3)))
+func score(fresh, used float64) int {
+	return int(math.Round(100 * fresh * (0.7*(1-used) + 0.3)))
 }
 
 func state(draining bool, score int) State {

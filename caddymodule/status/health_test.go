@@ -24,7 +24,7 @@ func TestScore(t *testing.T) {
 		{"no stream", 0, 3, 0, 0, Degraded},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := score(tt.fresh, tt.streams, tt.used)
+			got := score(share(tt.fresh, tt.streams), tt.used)
 			if got != tt.want {
 				t.Errorf("got score %d, want %d", got, tt.want)
 			}
@@ -98,5 +98,25 @@ func TestIsFresh(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestIsSources(t *testing.T) {
+	for _, tt := range []struct {
+		reason ingest.Reason
+		want   bool
+	}{
+		{ingest.ReasonSourceTimeout, true},
+		{ingest.ReasonSourceRefused, true},
+		{ingest.ReasonOriginDown, true},
+		{ingest.ReasonNoPublisher, true},
+		{ingest.ReasonNone, false},
+		{ingest.ReasonStalled, false},
+		{ingest.ReasonOOM, false},
+		{ingest.ReasonStartFailed, false},
+	} {
+		if got := isSources(tt.reason); got != tt.want {
+			t.Errorf("%q: got %v, want %v", tt.reason, got, tt.want)
+		}
 	}
 }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package nodehealth
+
+const raceEnabled = false
