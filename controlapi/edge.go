@@ -179,11 +179,3 @@ type Numbers struct {
 	MSN           int64
 	Discontinuity int64
 }
-
-// Vote is what one instance of the control plane holds of an edge.
-type Vote struct {
-	Instance string
-	EdgeID   string
-	Verdict  string
-	Until    time.Time
-}

@@ -74,8 +74,8 @@ func (s *Store) LocalOperator() controlapi.Scope {
 }
 
 // AuthenticateEdge tells which edge carries a credential.
-func (s *Store) AuthenticateEdge(ctx context.Context, credential controlapi.Secret) (controlapi.EdgeIdentity, error) {
-	id, hash, ok := controlapi.ParseCredential(controlapi.EdgeCredential, credential.Reveal())
+func (s *Store) AuthenticateEdge(ctx context.Context, credential string) (controlapi.EdgeIdentity, error) {
+	id, hash, ok := controlapi.ParseCredential(controlapi.EdgeCredential, credential)
 	if !ok {
 		return controlapi.EdgeIdentity{}, errCredential
 	}

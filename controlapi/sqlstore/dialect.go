@@ -187,7 +187,7 @@ func domainError(err error) error {
 		return err
 	case faultOf(err) == faultUnavailable:
 		return &controlapi.Error{Code: controlapi.CodeUnavailable, Message: "the database cannot be reached at the moment; try again with the same idempotency key", Err: err}
-	case faultOf(err) == faultRetry:
+	case faultOf(err) == faultRetry, errors.Is(err, errRaced):
 		return &controlapi.Error{Code: controlapi.CodeUnavailable, Message: "too many changes at the same time; try again with the same idempotency key", Err: err}
 	}
 	return &controlapi.Error{Code: controlapi.CodeInternal, Message: "something went wrong here; the log tells what", Err: err}

@@ -37,19 +37,18 @@ func (s *Store) NewJoinCode(ctx context.Context, sc controlapi.Scope, id string,
 
 // RedeemJoinCode turns a join code into the edge's credential, once. A revoked edge is
 // active again by it.
-func (s *Store) RedeemJoinCode(ctx context.Context, code controlapi.Secret) (who controlapi.EdgeIdentity, credential controlapi.Secret, err error) {
-	id, hash, ok := controlapi.ParseCredential(controlapi.JoinCode, code.Reveal())
+func (s *Store) RedeemJoinCode(ctx context.Context, code string) (e controlapi.Edge, credential controlapi.Secret, err error) {
+	id, hash, ok := controlapi.ParseCredential(controlapi.JoinCode, code)
 	if !ok {
-		return who, "", errJoinCode
+		return e, "", errJoinCode
 	}
 	err = s.write(ctx, func(t *tx) error {
 		var row struct {
 			ID      string
-			GroupID string `db:"group_id"`
 			Hash    []byte `db:"join_hash"`
 			Expires int64  `db:"join_expires"`
 		}
-		if err := ignoreNone(t.get(&row, `SELECT id, group_id, join_hash, join_expires FROM edges WHERE join_id = ?`, id)); err != nil {
+		if err := ignoreNone(t.get(&row, `SELECT id, join_hash, join_expires FROM edges WHERE join_id = ?`, id)); err != nil {
 			return err
 		}
 		if subtle.ConstantTimeCompare(row.Hash, hash[:]) != 1 || micros(t.now) > row.Expires {
@@ -70,16 +69,15 @@ func (s *Store) RedeemJoinCode(ctx context.Context, code controlapi.Secret) (who
 		if n == 0 {
 			return errJoinCode
 		}
-		edge, err := t.edge(s.LocalOperator(), row.ID)
-		if err != nil {
+		if e, err = t.edge(s.LocalOperator(), row.ID); err != nil {
 			return err
 		}
-		who, credential = controlapi.EdgeIdentity{ID: edge.ID, GroupID: edge.GroupID, State: edge.State}, c.Text
+		credential = c.Text
 		t.changed = true
 		actor := controlapi.NewScope("edge/"+row.ID, controlapi.OperatorID, operatorPath, nil)
 		return t.audit(actor, operatorTenant, "edge.join", "edge/"+row.ID, nil, map[string]string{"credential_id": c.ID})
 	})
-	return who, credential, err
+	return e, credential, err
 }
 
 var errJoinCode = controlapi.Errorf(controlapi.CodeUnauthenticated, "the join code is not known, has expired or was used; make a new one for the edge")

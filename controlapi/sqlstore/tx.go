@@ -31,6 +31,10 @@ type tx struct {
 // attempts is how often a transaction is tried that others were faster than.
 const attempts = 12
 
+// errRaced is given by a method that read what somebody else has changed since, where
+// the caller did not say which version it means: trying again is right.
+var errRaced = errors.New("somebody else was faster")
+
 type txKey struct{}
 
 // write runs fn in a transaction that may write, and again if somebody else was faster.
@@ -86,7 +90,7 @@ func (t *tx) join(fn func(*tx) error) error {
 func (s *Store) retry(ctx context.Context, fn func() error) error {
 	for i := 1; ; i++ {
 		err := fn()
-		if err == nil || i == attempts || faultOf(err) != faultRetry || ctx.Err() != nil {
+		if err == nil || i == attempts || faultOf(err) != faultRetry && !errors.Is(err, errRaced) || ctx.Err() != nil {
 			return domainError(err)
 		}
 		s.log.Debug("transaction tried again", zap.Int("attempt", i), zap.Error(err))

@@ -296,12 +296,15 @@ CREATE TABLE config_version (
 );
 INSERT INTO config_version (id, epoch, version) VALUES (1, 1, 1);
 
--- What each instance of the control plane holds of each edge, on a short lease.
+-- The instances of the control plane, and which edges do not answer them, on a short lease.
+CREATE TABLE instances (
+	id    TEXT COLLATE "C" PRIMARY KEY,
+	until BIGINT NOT NULL
+);
+
 CREATE TABLE edge_votes (
-	instance TEXT COLLATE "C" NOT NULL,
+	instance TEXT COLLATE "C" NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
 	edge_id  TEXT COLLATE "C" NOT NULL REFERENCES edges (id) ON DELETE CASCADE,
-	verdict  TEXT NOT NULL,
-	until    BIGINT NOT NULL,
 	PRIMARY KEY (instance, edge_id)
 );
 

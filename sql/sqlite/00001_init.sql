@@ -296,12 +296,15 @@ CREATE TABLE config_version (
 );
 INSERT INTO config_version (id, epoch, version) VALUES (1, 1, 1);
 
--- What each instance of the control plane holds of each edge, on a short lease.
+-- The instances of the control plane, and which edges do not answer them, on a short lease.
+CREATE TABLE instances (
+	id    TEXT PRIMARY KEY,
+	until INTEGER NOT NULL
+);
+
 CREATE TABLE edge_votes (
-	instance TEXT NOT NULL,
+	instance TEXT NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
 	edge_id  TEXT NOT NULL REFERENCES edges (id) ON DELETE CASCADE,
-	verdict  TEXT NOT NULL,
-	until    INTEGER NOT NULL,
 	PRIMARY KEY (instance, edge_id)
 );
 
