@@ -122,9 +122,11 @@ func (r *run) start() (*process.Child, error) {
 	if r.startErr != nil {
 		return nil, r.startErr
 	}
-	if err := r.host.limiter.Wait(r.ctx, func() int { return r.host.viewers(r.spec.ID) }); err != nil {
+	started, err := r.host.limiter.Wait(r.ctx, func() int { return r.host.viewers(r.spec.ID) })
+	if err != nil {
 		return nil, err
 	}
+	defer started()
 	now := time.Now()
 	// A generated source counts on from the time of day, so that its timestamps go
 	// on after a restart as a real source's would.
