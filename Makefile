@@ -5,8 +5,6 @@ GO         ?= go
 BIN        := bin
 COMMIT     := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS    := -s -w -X main.commit=$(COMMIT)
-# What xcaddy builds with unless told otherwise: databases of certificate authorities.
-TAGS       := nobadger,nomysql,nopgx
 TOOLS      := test/tools/go.mod test/tools/go.sum
 GO_FILES   := $(shell git ls-files -co --exclude-standard '*.go' 2>/dev/null)
 
@@ -19,10 +17,13 @@ help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\n  PORT=8080 DATA=./data SOURCE=<url or file> are settings of make run\n'
 
-build: $(BIN)/edge ## build bin/edge
+build: $(BIN)/edge $(BIN)/controlapi ## build bin/edge and bin/controlapi
 
 $(BIN)/edge: $(GO_FILES) go.mod go.sum
-	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $@ ./caddymodule/cmd/edge
+	$(GO) build -ldflags '$(LDFLAGS)' -o $@ ./caddymodule/cmd/edge
+
+$(BIN)/controlapi: $(GO_FILES) go.mod go.sum controlapi/httpapi/swaggerui
+	$(GO) build -ldflags '$(LDFLAGS)' -o $@ ./controlapi/cmd/controlapi
 
 run: build ## start an edge with test channels and print what to open
 	@exec examples/quickstart/run.sh

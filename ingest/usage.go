@@ -25,11 +25,11 @@ type Usage struct {
 	PIDsRefused int64 `json:"pids_refused"`
 }
 
-// usages are those of all streams, by id.
+// usages are those of all streams.
 type usages struct {
 	mu      sync.Mutex
-	ended   map[string]Usage                      // of children that are gone
-	running map[string]map[*meter]cgroup.Counters // of those that run, when last looked at
+	ended   map[string]Usage           // of children that are gone
+	running map[*meter]cgroup.Counters // of those that run, when last looked at
 }
 
 // of is the usage of one stream.
@@ -37,9 +37,11 @@ func (u *usages) of(stream string) Usage {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	sum := u.ended[stream]
-	for _, c := range u.running[stream] {
-		sum.add(c)
-		sum.Memory += c.Memory
+	for m, c := range u.running {
+		if m.stream == stream {
+			sum.add(c)
+			sum.Memory += c.Memory
+		}
 	}
 	return sum
 }
@@ -61,19 +63,13 @@ func (u *Usage) add(c cgroup.Counters) {
 func (u *usages) note(m *meter, c cgroup.Counters) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.running[m.stream] == nil {
-		u.running[m.stream] = make(map[*meter]cgroup.Counters)
-	}
-	u.running[m.stream][m] = c
+	u.running[m] = c
 }
 
 func (u *usages) end(m *meter, c cgroup.Counters) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.running[m.stream], m)
-	if len(u.running[m.stream]) == 0 {
-		delete(u.running, m.stream)
-	}
+	delete(u.running, m)
 	sum := u.ended[m.stream]
 	sum.add(c)
 	u.ended[m.stream] = sum

@@ -204,8 +204,7 @@ func (h *Host) open(g *generation) error {
 	h.publishers.Store(h.push.server)
 	ctx, cancel := context.WithCancel(context.Background())
 	h.endMemory = cancel
-	h.memory.Go(func() { governMemory(ctx, e.RingBytes) })
-	h.memory.Go(func() { settle(ctx, log) })
+	h.memory.Go(func() { governMemory(ctx) })
 	return nil
 }
 

@@ -44,7 +44,9 @@ func (s *Service) serveAck(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.report(edge.ID, ack.Health)
+	if ack.Outcome == snapshot.Applied { // of one that was rejected, the next poll says what the edge has
+		s.report(edge.ID, ack.Version, ack.Health)
+	}
 	if ack.Outcome == snapshot.Rejected {
 		s.log.Error("an edge rejected a snapshot and goes on with the one before",
 			zap.String("edge_id", edge.ID), zap.Stringer("snapshot_version", ack.Version), zap.String("reason", ack.Reason))

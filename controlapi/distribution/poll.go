@@ -39,7 +39,7 @@ func (s *Service) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if err := s.takeHealth(edge.ID, r.Header.Get(snapshot.HealthHeader)); err != nil {
+	if err := s.takeHealth(edge.ID, p.have, r.Header.Get(snapshot.HealthHeader)); err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -197,8 +197,8 @@ func parsePoll(query string) (p poll, err error) {
 // maxHealth bounds the health that comes with a poll, in octets.
 const maxHealth = 2048
 
-// takeHealth passes on how the edge is, if it says so.
-func (s *Service) takeHealth(edgeID, text string) error {
+// takeHealth passes on how the edge is, if it says so, and which version it has applied.
+func (s *Service) takeHealth(edgeID string, applied snapshot.Version, text string) error {
 	if text == "" {
 		return nil
 	}
@@ -209,7 +209,7 @@ func (s *Service) takeHealth(edgeID, text string) error {
 	if err := h.Check(); err != nil {
 		return controlapi.Invalid(snapshot.HealthHeader, err.Error())
 	}
-	s.report(edgeID, h)
+	s.report(edgeID, applied, h)
 	return nil
 }
 

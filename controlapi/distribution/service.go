@@ -60,8 +60,9 @@ const (
 
 // Options are what a Service is told besides its store.
 type Options struct {
-	// Report is told how an edge is, each time that it says so; nil: nobody asks.
-	Report func(edgeID string, health snapshot.Health)
+	// Report is told how an edge is and which version it has applied, each time that it
+	// says so; nil: nobody asks.
+	Report func(edgeID string, applied snapshot.Version, health snapshot.Health)
 	// Logger; nil: none.
 	Logger *zap.Logger
 }
@@ -69,7 +70,7 @@ type Options struct {
 // Service distributes snapshots. Run keeps it up to date.
 type Service struct {
 	store  Store
-	report func(string, snapshot.Health)
+	report func(string, snapshot.Version, snapshot.Health)
 	log    *zap.Logger
 
 	latest   atomic.Pointer[latest]
@@ -96,7 +97,7 @@ func New(store Store, o Options) *Service {
 		o.Logger = zap.NewNop()
 	}
 	if o.Report == nil {
-		o.Report = func(string, snapshot.Health) {}
+		o.Report = func(string, snapshot.Version, snapshot.Health) {}
 	}
 	s := &Service{
 		store: store, report: o.Report, log: o.Logger,

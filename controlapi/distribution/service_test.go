@@ -143,7 +143,7 @@ func TestRefusals(t *testing.T) {
 func TestAckAndJoin(t *testing.T) {
 	store := newFakeStore("edge-1")
 	var heard snapshot.Health
-	s := New(store, Options{Report: func(id string, h snapshot.Health) {
+	s := New(store, Options{Report: func(id string, _ snapshot.Version, h snapshot.Health) {
 		if id == "edge-1" {
 			heard = h
 		}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/headrace/headrace/controlapi/distribution"
+	"github.com/headrace/headrace/controlapi/httpapi"
+	"github.com/headrace/headrace/controlapi/nodehealth"
+	"github.com/headrace/headrace/controlapi/sqlstore"
+)
+
+// server is what "controlapi serve" is told besides the common settings.
+type server struct {
+	*settings
+	listen         string
+	certFile       string
+	keyFile        string
+	trustedProxies []string
+}
+
+func newServe(s *settings) *cobra.Command {
+	v := &server{settings: s}
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Serve the API (this is what controlapi does without a command)", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return v.run(cmd.Context()) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&v.listen, "listen", "127.0.0.1:8090", "`address` to listen on. Beyond loopback only HTTPS is spoken")
+	flags.StringVar(&v.certFile, "tls-cert", "", "`file` with the certificate, PEM. Default beyond loopback: one that is made and kept in --data, which edges know by its fingerprint")
+	flags.StringVar(&v.keyFile, "tls-key", "", "`file` with the certificate's key, PEM")
+	flags.StringSliceVar(&v.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For is believed, 10.0.0.0/8; edges need the same list")
+	return cmd
+}
+
+func (v *server) run(ctx context.Context) error {
+	log, err := v.log()
+	if err != nil {
+		return err
+	}
+	behind, err := parseProxies(v.trustedProxies)
+	if err != nil {
+		return err
+	}
+	store, err := v.open(ctx, log)
+	if err != nil {
+		return err
+	}
+	l, err := listen(v.listen, v.certFile, v.keyFile, v.data)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	if has, err := hasKey(ctx, store, store.LocalOperator()); err == nil && !has {
+		log.Warn("nobody can use the API yet: print the operator's key with controlapi init")
+	}
+	err = v.serve(ctx, l, store, behind, log)
+	return errors.Join(err, store.Close())
+}
+
+// serve runs all parts until ctx is done, and waits for each.
+func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, behind proxies, log *zap.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	instance := instanceName()
+	monitor := nodehealth.New(nodehealth.Options{
+		Instance: instance, Inventory: store, Ballot: ballot{store}, Numbers: numbers{store},
+		Notify: func(ctx context.Context, c nodehealth.Change) { recordChange(ctx, store, c, log) }, Logger: log.Named("nodehealth"),
+	})
+	edges := distribution.New(store, distribution.Options{Report: monitor.Report, Logger: log.Named("distribution")})
+	api := httpapi.New(httpapi.Services{Store: store, Playback: pending{}, Health: httpapi.NodeHealth(monitor.View)}, httpapi.Options{
+		Release: version(), Fingerprint: l.fingerprint, Registry: registry, Log: log.Named("api"),
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/", api.Handler())
+	mux.Handle("/edge/v1/", edges.Handler())
+
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer cancel()
+	parts.Go(func() { edges.Run(ctx) })
+	parts.Go(func() { notify(ctx, store, edges) })
+	parts.Go(func() { monitor.Run(ctx) })
+	parts.Go(func() { prune(ctx, store, log) })
+	log.Info("control plane serves", zap.String("url", l.scheme+"://"+l.Addr().String()), zap.String("version", version()), zap.String("instance", instance),
+		zap.Stringer("fingerprint", l.fingerprint))
+	err := serveHTTP(ctx, l, behind.resolve(mux), log)
+	log.Info("control plane ends")
+	return err
+}
