@@ -5,6 +5,8 @@ GO         ?= go
 BIN        := bin
 COMMIT     := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS    := -s -w -X main.commit=$(COMMIT)
+# What xcaddy builds with unless told otherwise: databases of certificate authorities.
+TAGS       := nobadger,nomysql,nopgx
 TOOLS      := test/tools/go.mod test/tools/go.sum
 GO_FILES   := $(shell git ls-files -co --exclude-standard '*.go' 2>/dev/null)
 
@@ -20,7 +22,7 @@ help: ## print the targets
 build: $(BIN)/edge $(BIN)/controlapi ## build bin/edge and bin/controlapi
 
 $(BIN)/edge: $(GO_FILES) go.mod go.sum
-	$(GO) build -ldflags '$(LDFLAGS)' -o $@ ./caddymodule/cmd/edge
+	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $@ ./caddymodule/cmd/edge
 
 $(BIN)/controlapi: $(GO_FILES) go.mod go.sum controlapi/httpapi/swaggerui
 	$(GO) build -ldflags '$(LDFLAGS)' -o $@ ./controlapi/cmd/controlapi

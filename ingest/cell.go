@@ -60,6 +60,11 @@ func (in *cell) blame(reason Reason) Reason {
 	return in.meter.pressure().blame(reason)
 }
 
+// throttled tells whether the child's own limit holds it back.
+func (in *cell) throttled() bool {
+	return in.meter != nil && in.meter.pressure().throttled
+}
+
 // leave removes what a dead child was in.
 func (in *cell) leave() error {
 	in.host.mu.Lock()

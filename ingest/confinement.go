@@ -79,7 +79,7 @@ type confiner struct {
 func openConfiner(mode SandboxMode, state, program string, log *zap.Logger) (*confiner, error) {
 	c := &confiner{
 		mode: mode, program: program, memory: filepath.Join(state, "sandbox.json"), tree: new(cgroup.Tree), log: log, users: make(map[uint32]bool), known: make(chan struct{}),
-		usage: usages{ended: make(map[string]Usage), running: make(map[*meter]cgroup.Counters)},
+		usage: usages{ended: make(map[string]Usage), running: make(map[string]map[*meter]cgroup.Counters)},
 	}
 	switch mode {
 	case SandboxOff:

@@ -253,6 +253,14 @@ func (e *Engine) Streams() []*Stream {
 	return slices.SortedFunc(maps.Values(*e.streams.Load()), func(a, b *Stream) int { return strings.Compare(a.id, b.id) })
 }
 
+// RingBytes is the memory of all streams' segments.
+func (e *Engine) RingBytes() (sum int64) {
+	for _, s := range *e.streams.Load() {
+		sum += s.RingBytes()
+	}
+	return sum
+}
+
 // Restart ends a stream's child and starts it anew, as an operator asked.
 func (e *Engine) Restart(id string) error {
 	s := e.Lookup(id)

@@ -56,6 +56,13 @@ func (s *Stream) countEnd(reason Reason) {
 	s.host.metrics.Restarted(s.id, reason)
 }
 
+// RingBytes is the memory of the stream's segments, as in its status.
+func (s *Stream) RingBytes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status.RingBytes
+}
+
 // keepLines keeps the last words of a child that ended.
 func (s *Stream) keepLines(r *run) {
 	lines := r.lines()

@@ -39,9 +39,10 @@ type run struct {
 	cutters []*segment.Cutter
 	cores   float64 // that the child keeps busy, by estimate
 
-	// Of the stream's goroutine: when its output last waited for a keyframe, and when
-	// sound and picture were last together.
+	// Of the stream's goroutine: when its output last waited for a keyframe, when sound
+	// and picture were last together, and what the child is excused for.
 	waited, together time.Time
+	patience         patience
 	// Of a run beside the current one: whether it is a standby, since when it is there
 	// and since when it delivers.
 	standby         bool
@@ -122,9 +123,11 @@ func (r *run) start() (*process.Child, error) {
 	if r.startErr != nil {
 		return nil, r.startErr
 	}
-	if err := r.host.limiter.Wait(r.ctx, func() int { return r.host.viewers(r.spec.ID) }); err != nil {
+	started, err := r.host.limiter.Wait(r.ctx, func() int { return r.host.viewers(r.spec.ID) })
+	if err != nil {
 		return nil, err
 	}
+	defer started()
 	now := time.Now()
 	// A generated source counts on from the time of day, so that its timestamps go
 	// on after a restart as a real source's would.

@@ -278,14 +278,16 @@ func (s *Stream) watch(now time.Time) {
 		return // its pipes are left unread on purpose
 	}
 	v := s.current.vitals(now, s.began)
-	s.silent = now.Sub(later(v.lastByte, s.began))
+	w := newWatchdog(s.spec)
+	excused := s.current.excuse(w.late(now, v))
+	s.silent = now.Sub(later(v.lastByte, s.began)) - excused
 	if now.Sub(v.lastByte) < time.Second {
 		s.host.breaker.Answered(s.current.origin())
 	}
 	if v.blind > s.TargetDuration() && !v.lastByte.IsZero() {
 		s.setState(StateNoKeyframe, ReasonNoKeyframe)
 	}
-	if reason := newWatchdog(s.spec).verdict(now, v); reason != ReasonNone {
+	if reason := w.verdict(now.Add(-excused), v); reason != ReasonNone {
 		s.current.stop(reason, true)
 	}
 }

@@ -25,11 +25,11 @@ type Usage struct {
 	PIDsRefused int64 `json:"pids_refused"`
 }
 
-// usages are those of all streams.
+// usages are those of all streams, by id.
 type usages struct {
 	mu      sync.Mutex
-	ended   map[string]Usage           // of children that are gone
-	running map[*meter]cgroup.Counters // of those that run, when last looked at
+	ended   map[string]Usage                      // of children that are gone
+	running map[string]map[*meter]cgroup.Counters // of those that run, when last looked at
 }
 
 // of is the usage of one stream.
@@ -37,11 +37,9 @@ func (u *usages) of(stream string) Usage {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	sum := u.ended[stream]
-	for m, c := range u.running {
-		if m.stream == stream {
-			sum.add(c)
-			sum.Memory += c.Memory
-		}
+	for _, c := range u.running[stream] {
+		sum.add(c)
+		sum.Memory += c.Memory
 	}
 	return sum
 }
@@ -63,13 +61,19 @@ func (u *Usage) add(c cgroup.Counters) {
 func (u *usages) note(m *meter, c cgroup.Counters) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.running[m] = c
+	if u.running[m.stream] == nil {
+		u.running[m.stream] = make(map[*meter]cgroup.Counters)
+	}
+	u.running[m.stream][m] = c
 }
 
 func (u *usages) end(m *meter, c cgroup.Counters) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.running, m)
+	delete(u.running[m.stream], m)
+	if len(u.running[m.stream]) == 0 {
+		delete(u.running, m.stream)
+	}
 	sum := u.ended[m.stream]
 	sum.add(c)
 	u.ended[m.stream] = sum

@@ -18,7 +18,8 @@ import (
 //	no keyframe to begin a segment with for 12 s or 3 × (T + GOP) | no_keyframe
 //	sound and picture more than 10 s apart, as long as silence    | av_drift
 //
-// With the tick of its stream's goroutine a child that hangs is seen within 3 s.
+// With the tick of its stream's goroutine a child that hangs is seen within 3 s. Time
+// that a child has waited for the processor since it fell behind does not count.
 //
 // A stream that waits for a keyframe is given time: another start would hardly give
 // it one sooner. It is started anew at last, because a source that went over to
@@ -93,6 +94,13 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// late tells whether a child is behind by half of what would end it: from then on it
+// is worth asking why.
+func (w watchdog) late(now time.Time, v vitals) bool {
+	since := func(t time.Time) time.Duration { return now.Sub(later(t, v.started)) }
+	return since(v.lastByte) > w.silence/2 || since(v.lastAdvance) > w.silence/2 || since(v.lastPiece) > w.cadence/2
 }
 
 // verdict is the reason to end the child, or ReasonNone.

@@ -204,7 +204,8 @@ func (h *Host) open(g *generation) error {
 	h.publishers.Store(h.push.server)
 	ctx, cancel := context.WithCancel(context.Background())
 	h.endMemory = cancel
-	h.memory.Go(func() { governMemory(ctx) })
+	h.memory.Go(func() { governMemory(ctx, e.RingBytes) })
+	h.memory.Go(func() { settle(ctx, log) })
 	return nil
 }
 

@@ -8,18 +8,22 @@ import (
 	"time"
 )
 
+func noRings() int64 { return 0 }
+
 func TestMemoryLimit(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
 		live, stacks uint64
+		rings        int64
 		want         int64
 	}{
-		{"an edge without viewers", 5e6, 1e6, 70e6},
-		{"2,000 viewers", 21e6, 31e6, 75e6},
-		{"10,000 viewers", 85e6, 131e6, 280e6},
+		{"an edge without viewers", 5e6, 1e6, 0, 50e6},
+		{"rings without viewers", 5e6, 1e6, 200e6, 74e6},
+		{"2,000 viewers", 26e6, 24e6, 200e6, 79e6},
+		{"10,000 viewers", 80e6, 120e6, 200e6, 244e6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := memoryLimit(tt.live, tt.stacks); got != tt.want {
+			if got := memoryLimit(tt.live, tt.stacks, tt.rings); got != tt.want {
 				t.Errorf("got %d, want %d", got, tt.want)
 			}
 		})
@@ -38,7 +42,7 @@ func TestGovernorFollowsAndLetsGo(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { governMemory(ctx); close(done) }()
+	go func() { governMemory(ctx, noRings); close(done) }()
 	deadline := time.Now().Add(5 * time.Second)
 	for debug.SetMemoryLimit(-1) == before && time.Now().Before(deadline) {
 		<-time.After(5 * time.Millisecond)
@@ -53,6 +57,6 @@ func TestGovernorFollowsAndLetsGo(t *testing.T) {
 	}
 	t.Run("not against the operator", func(t *testing.T) {
 		t.Setenv("GOMEMLIMIT", "1GiB")
-		governMemory(t.Context()) // comes back at once
+		governMemory(t.Context(), noRings) // comes back at once
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/headrace/headrace/controlapi"
 )
 
-const apiKeyColumns = `SELECT id, reseller_id, path, name, permissions, expires, revoked, last_used, version, created FROM api_keys `
+const apiKeyColumns = `SELECT id, reseller_id, path, name, permissions, expires, revoked, last_used, version, created FROM api_keys ` //nolint:gosec // the names of columns
 
 type apiKeyRow struct {
 	ID          string

@@ -31,7 +31,7 @@ func TestEdgeJoins(t *testing.T) {
 			time0 := &clock{time.Unix(1_800_000_000, 0)}
 			s := openTest(t, newDatabase(t, d), Options{Now: time0.now})
 			ctx, op := t.Context(), s.LocalOperator()
-			e, code, err := s.CreateEdge(ctx, op, controlapi.EdgeCreate{ID: "edge-1", URL: "https://edge-1.example", Location: &controlapi.Location{Latitude: 52, Longitude: 4}})
+			_, code, err := s.CreateEdge(ctx, op, controlapi.EdgeCreate{ID: "edge-1", URL: "https://edge-1.example", Location: &controlapi.Location{Latitude: 52, Longitude: 4}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +122,7 @@ func TestAssignments(t *testing.T) {
 		if len(all) != 1 || all[0].Pin.Primary != e2.ID || all[0].Replicas != 2 {
 			t.Errorf("got %+v", all)
 		}
-		x = must(s.PinStream(ctx, op, x.ID, x.Version, controlapi.Pin{}))(t)
+		must(s.PinStream(ctx, op, x.ID, x.Version, controlapi.Pin{}))(t)
 		wantCode(t, s.DeleteEdge(ctx, op, e2.ID, e2.Version), "")
 	})
 }

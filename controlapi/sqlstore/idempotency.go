@@ -45,7 +45,7 @@ func (s *Store) Idempotent(ctx context.Context, sc controlapi.Scope, key, finger
 		if status, body, replayed, err = t.answered(sc.ResellerID(), key, fingerprint); err != nil || replayed {
 			return err
 		}
-		if status, body, err = do(context.WithValue(t.ctx, txKey{}, t)); err != nil {
+		if status, body, err = do(context.WithValue(ctx, txKey{}, t)); err != nil {
 			return err
 		}
 		sealed, err := s.keys.Seal(idempotencyPlace(sc.ResellerID(), key), body)

@@ -94,7 +94,7 @@ func (s *Store) retry(ctx context.Context, fn func() error) error {
 			return domainError(err)
 		}
 		s.log.Debug("transaction tried again", zap.Int("attempt", i), zap.Error(err))
-		pause := time.NewTimer(rand.N(time.Millisecond << min(i, 7)))
+		pause := time.NewTimer(rand.N(time.Millisecond << min(i, 7))) //nolint:gosec // a pause is no secret
 		select {
 		case <-pause.C:
 		case <-ctx.Done():

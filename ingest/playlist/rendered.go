@@ -6,7 +6,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // Rendered is a playlist as it goes over the wire, made once per new segment and
@@ -57,24 +56,40 @@ func (r *Rendered) Matches(ifNoneMatch string) bool {
 	return false
 }
 
-// writers keeps compressors between renders: each holds about a megabyte.
-var writers = sync.Pool{New: func() any {
-	// The level is a valid constant, hence no error.
-	w, _ := gzip.NewWriterLevel(io.Discard, gzip.BestCompression)
-	return w
-}}
+// writers keeps compressors between renders, at most as many as it has room for: each
+// holds about a megabyte. It is not a sync.Pool, which every second collection empties: on
+// a busy edge that is once a second, and making them anew would be most of its garbage.
+var writers = make(chan *gzip.Writer, 2)
+
+func takeWriter() *gzip.Writer {
+	select {
+	case w := <-writers:
+		return w
+	default:
+		// The level is a valid constant, hence no error.
+		w, _ := gzip.NewWriterLevel(io.Discard, gzip.BestCompression)
+		return w
+	}
+}
+
+func keepWriter(w *gzip.Writer) {
+	w.Reset(io.Discard) // it must not hold on to what it wrote to
+	select {
+	case writers <- w:
+	default:
+	}
+}
 
 // compress returns text in gzip format, in a slice of exactly its size. Equal
 // text gives equal bytes: the header holds no time and no name.
 func compress(text []byte) []byte {
-	w := writers.Get().(*gzip.Writer)
-	defer writers.Put(w)
+	w := takeWriter()
+	defer keepWriter(w)
 	var buf bytes.Buffer
 	buf.Grow(len(text)/2 + 64)
 	w.Reset(&buf)
 	// A bytes.Buffer takes every write.
 	_, _ = w.Write(text)
 	_ = w.Close()
-	w.Reset(io.Discard) // the pool must not hold on to buf
 	return bytes.Clone(buf.Bytes())
 }

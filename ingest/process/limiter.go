@@ -8,13 +8,22 @@ import (
 	"time"
 )
 
+// startPatience is how long a start may take before its place is given on: one that the kernel holds up must not hold up
+// the node.
+const startPatience = 5 * time.Second
+
 // Limiter spreads the starts of a whole node, so that children that fail together do not take the processor from those
 // that run. Whoever has the most viewers starts first.
+//
+// A start counts from when it is done, and takes up a place until then: on a node whose processor is taken, starts that
+// were admitted one by one would otherwise come late and together, when it can bear them least.
 type Limiter struct {
-	mu      sync.Mutex
-	starts  window
-	waiting []*waiter // oldest first
-	wake    *time.Timer
+	mu        sync.Mutex
+	perSecond int
+	starting  int         // admitted and not done
+	done      []time.Time // those of the last second, oldest first
+	waiting   []*waiter   // oldest first
+	wake      *time.Timer
 }
 
 // waiter is one call of Wait; its turn has come when the channel is closed.
@@ -23,17 +32,18 @@ type waiter struct {
 	turn     chan struct{}
 }
 
-// NewLimiter returns a limiter that admits at most perSecond starts in any second, and at least one.
+// NewLimiter returns a limiter that allows at most perSecond starts in any second, and at least one.
 func NewLimiter(perSecond int) *Limiter {
-	return &Limiter{starts: newWindow(max(perSecond, 1), time.Second)}
+	return &Limiter{perSecond: max(perSecond, 1)}
 }
 
-// Wait returns nil when the caller may start a child, or an error when ctx ends first. Waiting callers are served by
-// priority, higher first (the number of viewers); of equals, the oldest. priority is asked each time that a start
-// becomes free, since viewers come and go while a stream waits; it must not block nor call the limiter. nil means 0.
-func (l *Limiter) Wait(ctx context.Context, priority func() int) error {
+// Wait returns when the caller may start a child, or with an error when ctx ends first. The caller calls started once its
+// child runs or could not be started. Waiting callers are served by priority, higher first (the number of viewers); of
+// equals, the oldest. priority is asked each time that a start becomes free, since viewers come and go while a stream
+// waits; it must not block nor call the limiter. nil means 0.
+func (l *Limiter) Wait(ctx context.Context, priority func() int) (started func(), err error) {
 	if ctx.Err() != nil {
-		return waitError(ctx)
+		return nil, waitError(ctx)
 	}
 	if priority == nil {
 		priority = func() int { return 0 }
@@ -46,22 +56,44 @@ func (l *Limiter) Wait(ctx context.Context, priority func() int) error {
 
 	select {
 	case <-w.turn:
-		return nil
+		return l.admitted(), nil
 	case <-ctx.Done():
 		l.leave(w)
-		return waitError(ctx)
+		return nil, waitError(ctx)
+	}
+}
+
+// admitted returns what ends an admitted start; it ends by itself when its patience does.
+func (l *Limiter) admitted() (started func()) {
+	var once sync.Once
+	end := func() {
+		once.Do(func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.starting--
+			l.done = append(l.done, time.Now())
+			l.serve()
+		})
+	}
+	patience := time.AfterFunc(startPatience, end)
+	return func() {
+		patience.Stop()
+		end()
 	}
 }
 
 // serve admits waiting callers as long as the limit allows, and sees to it that it is called again when it does.
 // The caller holds mu.
 func (l *Limiter) serve() {
-	for len(l.waiting) > 0 {
-		if wait := l.starts.take(time.Now()); wait > 0 {
-			l.serveAfter(wait)
-			return
-		}
+	now := time.Now()
+	l.done = slices.DeleteFunc(l.done, func(t time.Time) bool { return now.Sub(t) >= time.Second })
+	for len(l.waiting) > 0 && l.starting+len(l.done) < l.perSecond {
+		l.starting++
 		close(l.pop().turn)
+	}
+	// Where none is done, the end of a start is what frees a place.
+	if len(l.waiting) > 0 && len(l.done) > 0 {
+		l.serveAfter(time.Second - now.Sub(l.done[0]))
 	}
 }
 
@@ -90,11 +122,17 @@ func (l *Limiter) pop() *waiter {
 	return w
 }
 
-// leave forgets a waiter that gave up. If its turn came at the same moment, that start is lost to the others.
+// leave forgets a waiter that gave up. A turn that came at the same moment goes to the next.
 func (l *Limiter) leave(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting = slices.DeleteFunc(l.waiting, func(other *waiter) bool { return other == w })
+	select {
+	case <-w.turn:
+		l.starting--
+		l.serve()
+	default:
+		l.waiting = slices.DeleteFunc(l.waiting, func(other *waiter) bool { return other == w })
+	}
 }
 
 func waitError(ctx context.Context) error {

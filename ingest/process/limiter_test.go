@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,68 @@ import (
 )
 
 func fixed(n int) func() int { return func() int { return n } }
+
+// startAtOnce takes a turn and starts at once.
+func startAtOnce(t *testing.T, l *Limiter) {
+	t.Helper()
+	started, err := l.Wait(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started()
+}
+
+// TestLimiterSlowStarts checks that children which take their time to start do not come
+// together: what is limited is what the node has to bear.
+func TestLimiterSlowStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const perSecond, callers = 4, 60
+		l := NewLimiter(perSecond)
+		r := rand.New(rand.NewPCG(1, 2))
+		took := make([]time.Duration, callers)
+		for i := range took {
+			took[i] = time.Duration(r.IntN(1800)) * time.Millisecond
+		}
+		done := make(chan time.Time, callers)
+		for _, d := range took {
+			go func() {
+				started, err := l.Wait(t.Context(), nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				time.Sleep(d)
+				done <- time.Now()
+				started()
+			}()
+		}
+		var all []time.Time
+		for range callers {
+			all = append(all, <-done)
+		}
+		for i := perSecond; i < callers; i++ {
+			if span := all[i].Sub(all[i-perSecond]); span < time.Second {
+				t.Errorf("%d starts within %v", perSecond+1, span)
+			}
+		}
+	})
+}
+
+// TestLimiterOutlivesAStartThatHangs checks that a start that never ends does not end
+// all others.
+func TestLimiterOutlivesAStartThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(1)
+		began := time.Now()
+		if _, err := l.Wait(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		startAtOnce(t, l)
+		if got, want := time.Since(began), startPatience+time.Second; got != want {
+			t.Errorf("the next start came after %v, want %v", got, want)
+		}
+	})
+}
 
 func TestLimiterRate(t *testing.T) {
 	for _, tc := range []struct {
@@ -33,10 +96,13 @@ func TestLimiterRate(t *testing.T) {
 				starts := make(chan time.Duration, tc.callers)
 				for range tc.callers {
 					go func() {
-						if err := l.Wait(t.Context(), nil); err != nil {
+						started, err := l.Wait(t.Context(), nil)
+						if err != nil {
 							t.Error(err)
+							return
 						}
 						starts <- time.Since(began)
+						started()
 					}()
 				}
 				var all []time.Duration
@@ -65,9 +131,7 @@ func TestLimiterAfterAPause(t *testing.T) {
 		var got []time.Duration
 		for _, pause := range []time.Duration{0, 700 * time.Millisecond, 0, 0, time.Hour, 0, 0} {
 			time.Sleep(pause)
-			if err := l.Wait(t.Context(), nil); err != nil {
-				t.Fatal(err)
-			}
+			startAtOnce(t, l)
 			got = append(got, time.Since(began))
 		}
 		const ms = time.Millisecond
@@ -82,17 +146,18 @@ func TestLimiterAfterAPause(t *testing.T) {
 func TestLimiterOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(1)
-		if err := l.Wait(t.Context(), nil); err != nil { // takes the first second
-			t.Fatal(err)
-		}
+		startAtOnce(t, l) // takes the first second
 		order := make(chan string)
 		var gained atomic.Int64
 		queue := func(name string, priority func() int) {
 			go func() {
-				if err := l.Wait(t.Context(), priority); err != nil {
+				started, err := l.Wait(t.Context(), priority)
+				if err != nil {
 					t.Error(err)
+					return
 				}
 				order <- name
+				started()
 			}()
 			synctest.Wait() // so that they queue in this order
 		}
@@ -119,21 +184,19 @@ func TestLimiterGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(1)
 		began := time.Now()
-		if err := l.Wait(t.Context(), nil); err != nil {
-			t.Fatal(err)
-		}
+		startAtOnce(t, l)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := l.Wait(gone, fixed(9)); !errors.Is(err, context.Canceled) {
+		if _, err := l.Wait(gone, fixed(9)); !errors.Is(err, context.Canceled) {
 			t.Errorf("Wait with an ended context: %v", err)
 		}
 		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		if err := l.Wait(short, fixed(9)); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := l.Wait(short, fixed(9)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Wait past its context: %v", err)
 		}
 		// Whoever gave up takes no start from those who wait.
-		if err := l.Wait(t.Context(), nil); err != nil || time.Since(began) != time.Second {
+		if _, err := l.Wait(t.Context(), nil); err != nil || time.Since(began) != time.Second {
 			t.Errorf("next start: %v after %v, want after 1s", err, time.Since(began))
 		}
 	})

@@ -56,7 +56,7 @@ func Main(m *testing.M) int {
 func build(binary string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/headrace/headrace/caddymodule/cmd/edge")
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "nobadger,nomysql,nopgx", "-o", binary, "github.com/headrace/headrace/caddymodule/cmd/edge")
 	var words bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &words, &words
 	if err := cmd.Run(); err != nil {
