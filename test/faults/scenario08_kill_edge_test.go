@@ -19,7 +19,10 @@ import (
 // after exec, first playlist ≤ 3.5 s, a playlist request waits meanwhile;
 // Numbering: a cold start never goes back; processes.md §4: no orphan survives).
 func TestScenario08KillEdge(t *testing.T) {
-	const rounds = 20
+	rounds := 10
+	if edge.Thorough() {
+		rounds = 20
+	}
 	s := newStudio(t)
 	mine := fmt.Sprintf("s08-%d-", os.Getpid()) // no other test's streams are called so
 	streams := []edge.Stream{

@@ -1,8 +1,10 @@
 // The player page: plays a stream with hls.js and shows what is happening.
 //
 // streams.json, beside this page, says what there is: {"note": why hls.js is
-// missing, or "", "streams": [{"id", "url"}]}. Each url is a multivariant playlist.
+// missing, or "", "streams": [{"id", "url"}]}. Each url is a multivariant playlist,
+// or an entry URL of the control plane that sends to one.
 
+import { Pass } from './pass.js';
 import { Stalls } from './stalls.js';
 
 // How often the panel is brought up to date, how often the edge is asked, and how
@@ -29,6 +31,8 @@ const stalls = new Stalls(video);
 
 let streams = [];
 let chosen = null; // the entry of streams that plays
+let pass = null; // what lets it be watched
+let opened = 0; // counts openings, so that one that was overtaken is dropped
 let hls = null; // its player; null where the browser plays HLS itself
 let fragment = null; // the segment being played
 let errors = []; // {time: Date, type, details, fatal}
@@ -48,32 +52,46 @@ function choose(stream) {
 }
 
 // Opens the chosen stream from its start: after a choice, or after all else failed.
-function open() {
+async function open() {
+  const turn = ++opened;
   clearTimeout(retryTimer);
   clearTimeout(pollTimer);
   hls?.destroy();
   hls = null;
+  pass?.end();
+  pass = new Pass(chosen.url);
   fragment = null;
   showChoice('streams', streams.map((s) => s.id), streams.indexOf(chosen), (i) => choose(streams[i]));
   showChoice('levels', [], -1);
+  let playlist;
+  try {
+    playlist = await pass.get();
+  } catch (error) {
+    if (turn !== opened) return;
+    note('entryError', withoutURLs(error.message), true);
+    reopen();
+    return;
+  }
+  if (turn !== opened) return;
   if (window.Hls?.isSupported()) {
-    openWithHls();
+    openWithHls(playlist);
   } else {
-    video.src = chosen.url;
+    video.src = playlist;
     play();
   }
 }
 
-function openWithHls() {
+function openWithHls(playlist) {
   const { Events } = window.Hls;
-  hls = new window.Hls(hlsConfig);
+  const held = pass;
+  hls = new window.Hls({ ...hlsConfig, xhrSetup: (xhr, url) => xhr.open('GET', held.renewed(url), true) });
   hls.on(Events.MANIFEST_PARSED, () => { showLevels(); play(); });
   hls.on(Events.LEVEL_SWITCHED, showLevels);
   hls.on(Events.LEVELS_UPDATED, showLevels);
   hls.on(Events.FRAG_CHANGED, (_, { frag }) => { fragment = frag; });
   hls.on(Events.LEVEL_LOADING, () => clearTimeout(pollTimer));
   hls.on(Events.ERROR, (_, error) => onHlsError(error));
-  hls.loadSource(chosen.url);
+  hls.loadSource(playlist);
   hls.attachMedia(video);
 }
 
@@ -127,7 +145,7 @@ function note(type, details, fatal) {
 
 // Addresses hold tokens, which belong into no report.
 function withoutURLs(text) {
-  return (text ?? '').replace(/\S*:\/\/\S*|\/live\/\S*/g, '…');
+  return (text ?? '').replace(/\S*:\/\/\S*|\/(live|play)\/\S*/g, '…');
 }
 
 // ---- measuring ----
@@ -174,6 +192,7 @@ function stats() {
     droppedFrames: video.getVideoPlaybackQuality?.().droppedVideoFrames ?? 0,
     playing: !video.paused && video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA && !stalls.lasting,
     edge: edgeState,
+    renewals: pass?.renewals ?? 0,
   };
 }
 
