@@ -28,7 +28,7 @@ const reportFresh = 3 * time.Second
 type fleet struct {
 	nodes    map[string]*node
 	versions []knownVersion // of the configuration, oldest first; see current
-	tally    Tally
+	tally    tally
 	numbers  *numbers
 	alarms   map[string]alarm // groups in panic
 }
@@ -58,21 +58,27 @@ type knownVersion struct {
 	epoch, version int64
 }
 
-// Tally is what the instances of the control plane say of the edges that do not answer.
-type Tally struct {
-	// Instances is how many instances are alive, this one among them.
-	Instances int
-	// Down counts the other instances that say so, by edge.
-	Down map[string]int
+// tally is what the instances of the control plane say of the edges that do not answer.
+type tally struct {
+	// instances is how many are alive, this one among them.
+	instances int
+	// down counts the others that say so, by edge.
+	down map[string]int
 }
 
 // agrees tells whether an edge may be called down: with three instances or more, another
 // one must say so.
-func (t Tally) agrees(edge string) bool { return t.Instances < 3 || t.Down[edge] > 0 }
+func (t tally) agrees(edge string) bool { return t.instances < 3 || t.down[edge] > 0 }
 
-// confirms tells whether more than half of the instances, this one among them, say that
-// the edge is down.
-func (t Tally) confirms(edge string) bool { return 2*(1+t.Down[edge]) > t.Instances }
+// confirms tells whether more than half of the instances say that the edge is down, given
+// what this one says.
+func (t tally) confirms(edge string, down bool) bool {
+	votes := t.down[edge]
+	if down {
+		votes++
+	}
+	return 2*votes > max(1, t.instances)
+}
 
 func newFleet() *fleet {
 	return &fleet{nodes: make(map[string]*node), numbers: newNumbers(), alarms: make(map[string]alarm)}
@@ -336,7 +342,7 @@ func (f *fleet) look(now time.Time, id string, n *node) Node {
 	gone := m.state == Down || m.state == Quarantined
 	node := Node{
 		ID: id, GroupID: n.target.GroupID, URL: n.target.ViewURL, Location: n.target.Location,
-		State: m.state, Reason: m.reason, Since: m.since, Confirmed: gone && f.tally.confirms(id), Weight: m.weight(now),
+		State: m.state, Reason: m.reason, Since: m.since, Confirmed: f.tally.confirms(id, gone), Weight: m.weight(now),
 		Score: n.score(), Headroom: 1, Capacity: n.target.Capacity, FreeStreams: n.target.Capacity.Streams,
 		Latency: n.meter.p95(), ClockOffset: n.offset, SeenAt: n.at, Error: n.failure, Streams: n.streams,
 	}

@@ -30,14 +30,15 @@ type Catalog interface {
 // Ballot is where the instances of the control plane tell each other which edges do not
 // answer them.
 type Ballot interface {
-	// Cast leaves what an instance says, good until the lease has passed, and gives what
-	// the others said.
-	Cast(ctx context.Context, instance string, down []string, lease time.Duration) (Tally, error)
+	// CastVotes leaves what an instance says, good until the lease has passed. It gives how
+	// many instances are alive, this one among them, and how many of the others say so of
+	// an edge.
+	CastVotes(ctx context.Context, instance string, down []string, lease time.Duration) (instances int, others map[string]int, err error)
 }
 
-// Numbers keeps the highest numbers of the streams. Raise never lowers one.
+// Numbers keeps the highest numbers of the streams. RaiseNumbers never lowers one.
 type Numbers interface {
-	Raise(ctx context.Context, numbers []controlapi.Numbers) error
+	RaiseNumbers(ctx context.Context, numbers []controlapi.Numbers) error
 }
 
 // Options are what a Monitor works with.
@@ -253,12 +254,11 @@ func (m *Monitor) takeStock(ctx context.Context) {
 func (m *Monitor) vote(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lease)
 	defer cancel()
-	tally, err := m.options.Ballot.Cast(ctx, m.options.Instance, *m.missing.Load(), lease)
+	instances, others, err := m.options.Ballot.CastVotes(ctx, m.options.Instance, *m.missing.Load(), lease)
 	if err != nil {
 		m.log.Warn("voting on edges failed; deciding alone", zap.Error(err))
-		tally = Tally{}
 	}
-	m.send(ctx, func(_ time.Time, f *fleet) { f.tally = tally })
+	m.send(ctx, func(_ time.Time, f *fleet) { f.tally = tally{instances, others} })
 }
 
 // save writes down what numbers have risen.
@@ -271,7 +271,7 @@ func (m *Monitor) save(ctx context.Context, running *sync.WaitGroup, n *numbers)
 	running.Go(func() {
 		writing, cancel := context.WithTimeout(ctx, numbersEvery/2)
 		defer cancel()
-		if err := m.options.Numbers.Raise(writing, due); err != nil {
+		if err := m.options.Numbers.RaiseNumbers(writing, due); err != nil {
 			m.log.Warn("writing down the numbers of streams failed; trying again in a minute", zap.Int("streams", len(due)), zap.Error(err))
 			m.send(ctx, func(_ time.Time, f *fleet) { f.numbers.lost(due) })
 		}

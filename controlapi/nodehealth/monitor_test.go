@@ -236,21 +236,21 @@ func TestReports(t *testing.T) {
 // ballot is one where others have voted.
 type ballot struct {
 	mu    sync.Mutex
-	tally Tally
+	tally tally
 	cast  []string
 }
 
-func (b *ballot) Cast(_ context.Context, instance string, down []string, lease time.Duration) (Tally, error) {
+func (b *ballot) CastVotes(_ context.Context, instance string, down []string, lease time.Duration) (int, map[string]int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if instance != "one" || lease != 3*time.Second {
-		return Tally{}, errors.New("not the vote of this instance")
+		return 0, nil, errors.New("not the vote of this instance")
 	}
 	b.cast = down
-	return b.tally, nil
+	return b.tally.instances, b.tally.down, nil
 }
 
-func (b *ballot) others(t Tally) {
+func (b *ballot) others(t tally) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.tally = t
@@ -260,14 +260,14 @@ func TestVotes(t *testing.T) {
 	one := newFakeEdge(t, "edge-1")
 	var inv inventory
 	inv.set(one.target())
-	b := &ballot{tally: Tally{Instances: 3}}
+	b := &ballot{tally: tally{instances: 3}}
 	m := running(t, Options{Inventory: &inv, Ballot: b})
 	until(t, m, "edge-1", "healthy", is(Healthy))
 	one.status.Store(503)
 	until(t, m, "edge-1", "unconfirmed", func(n *Node) bool { return n.Reason == ReasonUnconfirmed })
-	b.others(Tally{Instances: 4, Down: map[string]int{"edge-1": 1}})
+	b.others(tally{instances: 4, down: map[string]int{"edge-1": 1}})
 	until(t, m, "edge-1", "down but not confirmed", func(n *Node) bool { return n.State == Down && !n.Confirmed })
-	b.others(Tally{Instances: 4, Down: map[string]int{"edge-1": 2}})
+	b.others(tally{instances: 4, down: map[string]int{"edge-1": 2}})
 	until(t, m, "edge-1", "confirmed", func(n *Node) bool { return n.Confirmed })
 	b.mu.Lock()
 	defer b.mu.Unlock()

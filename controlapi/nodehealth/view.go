@@ -26,8 +26,8 @@ type Node struct {
 	State    State                `json:"state"`
 	Reason   Reason               `json:"reason,omitempty"`
 	Since    time.Time            `json:"since"`
-	// Confirmed tells, of an edge that is down or quarantined, that more than half of the
-	// instances say so: only then its streams move.
+	// Confirmed tells that more than half of the instances, this one or not, say that it is
+	// down: only then its streams move.
 	Confirmed bool `json:"confirmed"`
 	// Weight is the share of new viewers that it is given, 0 to 1.
 	Weight float64 `json:"weight"`
