@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/headrace/headrace/controlapi"
+	"github.com/headrace/headrace/controlapi/assignment"
 	"github.com/headrace/headrace/controlapi/distribution"
 	"github.com/headrace/headrace/controlapi/nodehealth"
 	"github.com/headrace/headrace/controlapi/sqlstore"
@@ -27,21 +28,6 @@ func instanceName() string {
 	return host + "-" + rand.Text()[:8]
 }
 
-// ballot lets instances tell each other by the database which edges do not answer them.
-type ballot struct{ store *sqlstore.Store }
-
-func (b ballot) Cast(ctx context.Context, instance string, down []string, lease time.Duration) (nodehealth.Tally, error) {
-	instances, others, err := b.store.CastVotes(ctx, instance, down, lease)
-	return nodehealth.Tally{Instances: instances, Down: others}, err
-}
-
-// numbers keeps the streams' highest numbers in the database.
-type numbers struct{ store *sqlstore.Store }
-
-func (n numbers) Raise(ctx context.Context, list []controlapi.Numbers) error {
-	return n.store.RaiseNumbers(ctx, list)
-}
-
 // recordChange makes an event of an edge that went from one state to another.
 func recordChange(ctx context.Context, store *sqlstore.Store, c nodehealth.Change, log *zap.Logger) {
 	data, err := json.Marshal(map[string]any{"from": c.From, "to": c.To, "instance": c.Instance, "group_id": c.GroupID})
@@ -50,6 +36,17 @@ func recordChange(ctx context.Context, store *sqlstore.Store, c nodehealth.Chang
 	}
 	if err != nil {
 		log.Warn("event not recorded", zap.String("edge_id", c.EdgeID), zap.Error(err))
+	}
+}
+
+// recordMove makes an event of a stream that was given to other edges.
+func recordMove(ctx context.Context, store *sqlstore.Store, m assignment.Move, log *zap.Logger) {
+	data, err := json.Marshal(m)
+	if err == nil {
+		err = store.AddEvent(ctx, controlapi.Event{Kind: "assignment", Subject: "stream/" + m.StreamID, ResellerID: controlapi.OperatorID, Reason: string(m.Reason), Data: data})
+	}
+	if err != nil {
+		log.Warn("event not recorded", zap.String("stream_id", m.StreamID), zap.Error(err))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/headrace/headrace/controlapi/assignment"
 	"github.com/headrace/headrace/controlapi/distribution"
 	"github.com/headrace/headrace/controlapi/httpapi"
 	"github.com/headrace/headrace/controlapi/nodehealth"
@@ -72,9 +73,12 @@ func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, 
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	instance := instanceName()
 	monitor := nodehealth.New(nodehealth.Options{
-		Instance: instance, Inventory: store, Ballot: ballot{store}, Numbers: numbers{store},
-		Notify: func(ctx context.Context, c nodehealth.Change) { recordChange(ctx, store, c, log) }, Logger: log.Named("nodehealth"),
+		Instance: instance, Inventory: store, Ballot: store, Numbers: store,
+		Notify: func(ctx context.Context, c nodehealth.Change) { recordChange(ctx, store, c, log) }, Logger: log,
 	})
+	runner := &assignment.Runner{
+		Store: store, Nodes: monitor, Notify: func(ctx context.Context, m assignment.Move) { recordMove(ctx, store, m, log) }, Logger: log.Named("assignment"),
+	}
 	edges := distribution.New(store, distribution.Options{Report: monitor.Report, Logger: log.Named("distribution")})
 	api := httpapi.New(httpapi.Services{Store: store, Playback: pending{}, Health: httpapi.NodeHealth(monitor.View)}, httpapi.Options{
 		Release: version(), Fingerprint: l.fingerprint, Registry: registry, Log: log.Named("api"),
@@ -89,6 +93,7 @@ func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, 
 	parts.Go(func() { edges.Run(ctx) })
 	parts.Go(func() { notify(ctx, store, edges) })
 	parts.Go(func() { monitor.Run(ctx) })
+	parts.Go(func() { runner.Run(ctx) })
 	parts.Go(func() { prune(ctx, store, log) })
 	log.Info("control plane serves", zap.String("url", l.scheme+"://"+l.Addr().String()), zap.String("version", version()), zap.String("instance", instance),
 		zap.Stringer("fingerprint", l.fingerprint))
