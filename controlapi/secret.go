@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/headrace/headrace/controlapi/probe"
 )
 
 // Secret is a text that is shown to its owner once. Printing it, whatever the verb,
@@ -102,6 +104,6 @@ func NewSigningSecret() Secret { return Secret(newSecret()) }
 // ProbeKey is what edge and control plane sign probes with: each makes it from the
 // edge's credential, which is never sent to prove anything but a poll.
 func ProbeKey(credential Secret) []byte {
-	sum := sha256.Sum256([]byte("headrace probe v1\x00" + credential.Reveal()))
-	return sum[:]
+	key := probe.DeriveKey(credential.Reveal())
+	return key[:]
 }

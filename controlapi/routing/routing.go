@@ -4,7 +4,6 @@ package routing
 
 import (
 	"math"
-	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -18,14 +17,31 @@ type Request struct {
 }
 
 // State is what the control plane holds of an edge. Only edges of the states below are
-// sent new viewers.
+// sent new viewers: of a state only where no edge of those before it can carry them.
 type State string
 
 // The states of an edge that matter here.
 const (
-	Healthy  State = "healthy"
-	Degraded State = "degraded"
+	Healthy   State = "healthy"
+	Degraded  State = "degraded"
+	Probation State = "probation" // it was down, and has to prove itself: better than nothing
 )
+
+// rank orders the states, the best first.
+func (s State) rank() int {
+	switch s {
+	case Healthy:
+		return 0
+	case Degraded:
+		return 1
+	case Probation:
+		return 2
+	}
+	return nowhere
+}
+
+// nowhere is the rank of an edge that takes nobody.
+const nowhere = 3
 
 // Candidate is an edge as it is known to the instance that decides.
 type Candidate struct {
@@ -55,7 +71,7 @@ type Refusal string
 // The reasons.
 const (
 	NotRefused      Refusal = ""
-	RefusedState    Refusal = "state"            // it takes no new viewers
+	RefusedState    Refusal = "state"            // it takes no new viewers, or is on probation and others can
 	RefusedSnapshot Refusal = "snapshot"         // it does not know the stream yet
 	RefusedStream   Refusal = "stream_not_ready" // it neither has nor can start the stream
 	RefusedHeadroom Refusal = "no_headroom"      // it is full
@@ -99,10 +115,15 @@ func Explain(r Request, candidates []Candidate) (int, []Explanation) {
 }
 
 func decide(r Request, candidates []Candidate, explanations []Explanation) int {
-	anyHealthy := slices.ContainsFunc(candidates, func(c Candidate) bool { return c.State == Healthy && c.refused() == NotRefused })
+	lead := nowhere
+	for i := range candidates {
+		if candidates[i].refused() == NotRefused {
+			lead = min(lead, candidates[i].State.rank())
+		}
+	}
 	best := 0.0
 	for i := range candidates {
-		explanations[i] = judge(r, &candidates[i], anyHealthy)
+		explanations[i] = judge(r, &candidates[i], lead)
 		if explanations[i].Refused == NotRefused {
 			best = max(best, explanations[i].Score)
 		}
@@ -130,7 +151,7 @@ func decide(r Request, candidates []Candidate, explanations []Explanation) int {
 // refused tells why a candidate cannot carry the viewer, apart from better ones.
 func (c *Candidate) refused() Refusal {
 	switch {
-	case c.State != Healthy && c.State != Degraded, !(c.Weight > 0):
+	case c.State.rank() == nowhere, !(c.Weight > 0):
 		return RefusedState
 	case !c.Current:
 		return RefusedSnapshot
@@ -154,13 +175,17 @@ func (c *Candidate) headroom() float64 {
 // comes back.
 func (c *Candidate) free() float64 { return c.headroom() * max(c.Capacity, 1) * clamp(c.Weight) }
 
-func judge(r Request, c *Candidate, anyHealthy bool) Explanation {
+// judge explains one candidate, given the best rank among those that can carry the viewer.
+func judge(r Request, c *Candidate, lead int) Explanation {
 	e := Explanation{
 		Edge: c.Edge, State: c.State, Refused: c.refused(),
 		Health: clamp(float64(c.Score) / 100), Headroom: c.headroom(), Proximity: 1, Kilometres: -1,
 	}
-	if e.Refused == NotRefused && c.State == Degraded && anyHealthy {
+	if e.Refused == NotRefused && c.State.rank() > lead {
 		e.Refused = RefusedDegraded
+		if c.State == Probation {
+			e.Refused = RefusedState
+		}
 	}
 	if r.Client != nil && c.At != nil {
 		e.Kilometres = r.Client.Kilometres(*c.At)

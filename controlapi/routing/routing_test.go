@@ -62,9 +62,21 @@ func TestChoose(t *testing.T) {
 		},
 		{
 			"edges that take nobody", nil,
-			[]Candidate{edge("a", state("draining")), edge("b", state("down")), edge("c", state("probation")), edge("d", func(c *Candidate) { c.Weight = 0 })},
+			[]Candidate{edge("a", state("draining")), edge("b", state("down")), edge("c", state("quarantined")), edge("d", func(c *Candidate) { c.Weight = 0 })},
 			"",
 			map[string]Refusal{"a": RefusedState, "b": RefusedState, "c": RefusedState, "d": RefusedState},
+		},
+		{
+			"one on probation only when nobody else can", nil,
+			[]Candidate{edge("a", state(Probation)), edge("b", state("down")), edge("c", full)},
+			"a",
+			map[string]Refusal{"b": RefusedState, "c": RefusedHeadroom},
+		},
+		{
+			"a degraded one before one on probation", nil,
+			[]Candidate{edge("a", state(Probation)), edge("b", state(Degraded))},
+			"b",
+			map[string]Refusal{"a": RefusedState},
 		},
 		{
 			"a degraded one only when nobody else can", nil,
@@ -182,7 +194,7 @@ func TestEveryChoiceIsNearTheBest(t *testing.T) {
 			stands := At(rapid.Float64Range(-90, 90).Draw(t, "lat"), rapid.Float64Range(-180, 180).Draw(t, "lon"))
 			candidates = append(candidates, Candidate{
 				Edge:  fmt.Sprint("e", i),
-				State: rapid.SampledFrom([]State{Healthy, Degraded, "down", "draining"}).Draw(t, "state"),
+				State: rapid.SampledFrom([]State{Healthy, Degraded, Probation, "down", "draining"}).Draw(t, "state"),
 				Ready: rapid.Bool().Draw(t, "ready"), Current: rapid.Bool().Draw(t, "current"),
 				Score: rapid.IntRange(0, 100).Draw(t, "score"), Weight: rapid.Float64Range(0, 1).Draw(t, "weight"),
 				Headroom: rapid.Float64Range(0, 1).Draw(t, "headroom"), Capacity: rapid.Float64Range(0, 1e10).Draw(t, "capacity"),
