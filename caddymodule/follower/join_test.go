@@ -17,7 +17,7 @@ func TestJoin(t *testing.T) {
 	answer := func(w http.ResponseWriter, body string) {
 		switch {
 		case strings.Contains(body, "good"):
-			_, _ = w.Write([]byte(`{"edge_id":"edge-1","group":"west","url":"https://edge-1.example","credential":"hre_x"}`))
+			_, _ = w.Write([]byte(`{"edge_id":"edge-1","group":"west","credential":"hre_x"}`))
 		case strings.Contains(body, "page"):
 			_, _ = w.Write([]byte(`<html>`))
 		case strings.Contains(body, "down"):
@@ -39,7 +39,7 @@ func TestJoin(t *testing.T) {
 	pin := snapshot.FingerprintOf(server.Certificate())
 
 	got, err := Join(t.Context(), server.URL, snapshot.JoinCode{Secret: "good", Fingerprint: pin})
-	if want := (snapshot.Joined{EdgeID: "edge-1", Group: "west", URL: "https://edge-1.example", Credential: "hre_x"}); err != nil || got != want {
+	if want := (snapshot.Joined{EdgeID: "edge-1", Group: "west", Credential: "hre_x"}); err != nil || got != want {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 	if len(heard) != 1 || heard[0] != `/edge/v1/join {"code":"good"}` {

@@ -61,7 +61,7 @@ func (s *Service) serveJoin(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	edge, credential, err := s.store.RedeemJoinCode(r.Context(), join.Code)
+	edge, credential, err := s.store.RedeemJoinCode(r.Context(), controlapi.Secret(join.Code))
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -70,7 +70,7 @@ func (s *Service) serveJoin(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(snapshot.Joined{ // a failed write is the asker's loss: a new code helps
-		EdgeID: edge.ID, Group: edge.GroupID, URL: edge.URL, Credential: credential.Reveal(),
+		EdgeID: edge.ID, Group: edge.GroupID, Credential: credential.Reveal(),
 	})
 }
 

@@ -22,16 +22,18 @@ type Store interface {
 	// ConfigVersion is the newest version. It grows, within its epoch, with every
 	// change that a snapshot shows.
 	ConfigVersion(ctx context.Context) (epoch, version int64, err error)
+	// Changed is closed when this process has committed a change that snapshots show.
+	Changed() <-chan struct{}
 	// Document reads the snapshot of a group at one moment: its version is that of
 	// ConfigVersion at that moment.
 	Document(ctx context.Context, group string) (*snapshot.Document, error)
 	// AuthenticateEdge tells whose credential it is; CodeUnauthenticated: nobody's, or
 	// not any more.
-	AuthenticateEdge(ctx context.Context, credential string) (controlapi.EdgeIdentity, error)
+	AuthenticateEdge(ctx context.Context, credential controlapi.Secret) (controlapi.EdgeIdentity, error)
 	// RecordAck remembers what an edge did with a version.
 	RecordAck(ctx context.Context, edgeID string, ack controlapi.Ack) error
 	// RedeemJoinCode exchanges a join code, once, for the edge's credential.
-	RedeemJoinCode(ctx context.Context, code string) (controlapi.Edge, controlapi.Secret, error)
+	RedeemJoinCode(ctx context.Context, code controlapi.Secret) (controlapi.EdgeIdentity, controlapi.Secret, error)
 }
 
 // Times and bounds. They are the protocol's, and no options.
@@ -73,12 +75,11 @@ type Service struct {
 	report func(string, snapshot.Version, snapshot.Health)
 	log    *zap.Logger
 
-	latest   atomic.Pointer[latest]
-	refresh  sync.Mutex // held while the version is read
-	looked   time.Time  // when that was last; guarded by refresh
-	notified chan struct{}
-	places   chan struct{}
-	builder  builder
+	latest  atomic.Pointer[latest]
+	refresh sync.Mutex // held while the version is read
+	looked  time.Time  // when that was last; guarded by refresh
+	places  chan struct{}
+	builder builder
 
 	closing chan struct{}
 	close   sync.Once
@@ -101,9 +102,8 @@ func New(store Store, o Options) *Service {
 	}
 	s := &Service{
 		store: store, report: o.Report, log: o.Logger,
-		notified: make(chan struct{}, 1),
-		places:   make(chan struct{}, downloads),
-		closing:  make(chan struct{}),
+		places:  make(chan struct{}, downloads),
+		closing: make(chan struct{}),
 	}
 	s.builder = builder{read: store.Document, log: o.Logger, builds: make(map[string]*build)}
 	return s
@@ -124,15 +124,6 @@ func (s *Service) Handler() http.Handler {
 	return mux
 }
 
-// Notify says that this instance has changed something that snapshots show. It only
-// makes the service look at once: it may be called too often, or not at all.
-func (s *Service) Notify() {
-	select {
-	case s.notified <- struct{}{}:
-	default:
-	}
-}
-
 // Run looks for new versions until ctx is done; then it lets go of the polls that are
 // held, so that the server can end.
 func (s *Service) Run(ctx context.Context) {
@@ -140,6 +131,7 @@ func (s *Service) Run(ctx context.Context) {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
+		changed := s.store.Changed()
 		if _, err := s.look(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("reading the version failed", zap.Error(err))
 		}
@@ -152,7 +144,7 @@ func (s *Service) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		case <-s.notified:
+		case <-changed:
 		}
 	}
 }

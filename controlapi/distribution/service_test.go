@@ -172,7 +172,7 @@ func TestAckAndJoin(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &joined); err != nil || w.Code != 200 {
 		t.Fatalf("got %d %s, %v", w.Code, w.Body, err)
 	}
-	if want := (snapshot.Joined{EdgeID: "edge-1", Group: "default", URL: "https://edge-1.example", Credential: "hre_secret"}); joined != want {
+	if want := (snapshot.Joined{EdgeID: "edge-1", Group: "default", Credential: "hre_secret"}); joined != want {
 		t.Errorf("got %v, want %v", joined, want)
 	}
 }
@@ -187,17 +187,17 @@ func TestHold(t *testing.T) {
 		within [2]time.Duration // after the poll began; the event comes after 10 s
 	}{
 		{"nothing", func(*fakeStore, *Service) {}, 304, [2]time.Duration{20 * time.Second, 30 * time.Second}},
-		{"a change here", func(s *fakeStore, d *Service) { s.change("sport"); d.Notify() }, 200, [2]time.Duration{10 * time.Second, 10*time.Second + leastGap}},
-		{"a change elsewhere", func(s *fakeStore, _ *Service) { s.change("sport") }, 200, [2]time.Duration{10 * time.Second, 11*time.Second + leastGap}},
+		{"a change here", func(s *fakeStore, _ *Service) { s.change("sport", true) }, 200, [2]time.Duration{10 * time.Second, 10*time.Second + leastGap}},
+		{"a change elsewhere", func(s *fakeStore, _ *Service) { s.change("sport", false) }, 200, [2]time.Duration{10 * time.Second, 11*time.Second + leastGap}},
 		{"the credential ends", func(s *fakeStore, _ *Service) { s.revoke("edge-1") }, 401, [2]time.Duration{10 * time.Second, 14 * time.Second}},
-		{"it ends with a change", func(s *fakeStore, _ *Service) { s.revoke("edge-1"); s.change("sport") }, 401, [2]time.Duration{10 * time.Second, 12 * time.Second}},
+		{"it ends with a change", func(s *fakeStore, _ *Service) { s.revoke("edge-1"); s.change("sport", false) }, 401, [2]time.Duration{10 * time.Second, 12 * time.Second}},
 		{"the instance ends", func(_ *fakeStore, d *Service) { d.Close() }, 503, [2]time.Duration{10 * time.Second, 10 * time.Second}},
 		{"the database is gone", func(s *fakeStore, _ *Service) {
 			gone := controlapi.Errorf(controlapi.CodeUnavailable, "gone")
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.ConfigVersionFn = func() (int64, int64, error) { return 0, 0, gone }
-			s.AuthenticateFn = func(string) (controlapi.EdgeIdentity, error) { return controlapi.EdgeIdentity{}, gone }
+			s.AuthenticateFn = func() (controlapi.EdgeIdentity, error) { return controlapi.EdgeIdentity{}, gone }
 		}, 304, [2]time.Duration{20 * time.Second, 30 * time.Second}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -268,7 +268,7 @@ func TestBuiltOnce(t *testing.T) {
 	check(200, 1)
 
 	failing = errors.New("the table is broken")
-	store.change("sport")
+	store.change("sport", false)
 	s.looked = time.Time{}
 	if _, err := s.look(t.Context()); err != nil {
 		t.Fatal(err)

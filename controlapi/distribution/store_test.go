@@ -17,16 +17,17 @@ type fakeStore struct {
 	edges   map[string]controlapi.EdgeIdentity
 	acks    map[string]controlapi.Ack
 	reads   map[snapshot.Version]int // of the document, by version
+	news    chan struct{}
 
 	ConfigVersionFn func() (epoch, version int64, err error)
 	DocumentFn      func(ctx context.Context, group string) (*snapshot.Document, error)
-	AuthenticateFn  func(credential string) (controlapi.EdgeIdentity, error)
+	AuthenticateFn  func() (controlapi.EdgeIdentity, error)
 }
 
 func newFakeStore(edges ...string) *fakeStore {
 	s := &fakeStore{
 		version: snapshot.Version{Epoch: 1, Number: 1}, streams: []string{"news"},
-		edges: make(map[string]controlapi.EdgeIdentity), acks: make(map[string]controlapi.Ack), reads: make(map[snapshot.Version]int),
+		edges: make(map[string]controlapi.EdgeIdentity), acks: make(map[string]controlapi.Ack), reads: make(map[snapshot.Version]int), news: make(chan struct{}),
 	}
 	for _, id := range edges {
 		s.edges["credential-of-"+id] = controlapi.EdgeIdentity{ID: id, GroupID: "default"}
@@ -34,10 +35,14 @@ func newFakeStore(edges ...string) *fakeStore {
 	return s
 }
 
-// change counts a new version, with one stream more.
-func (s *fakeStore) change(stream string) {
+// change counts a new version, with one stream more, and tells it where it is made here.
+func (s *fakeStore) change(stream string, here bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if here {
+		close(s.news)
+		s.news = make(chan struct{})
+	}
 	s.version.Number++
 	s.streams = append(s.streams, stream)
 }
@@ -61,6 +66,12 @@ func (s *fakeStore) ConfigVersion(context.Context) (epoch, version int64, err er
 		return s.ConfigVersionFn()
 	}
 	return s.version.Epoch, s.version.Number, nil
+}
+
+func (s *fakeStore) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.news
 }
 
 func (s *fakeStore) Document(ctx context.Context, group string) (*snapshot.Document, error) {
@@ -87,13 +98,13 @@ func (s *fakeStore) document(group string) *snapshot.Document {
 	return d
 }
 
-func (s *fakeStore) AuthenticateEdge(_ context.Context, credential string) (controlapi.EdgeIdentity, error) {
+func (s *fakeStore) AuthenticateEdge(_ context.Context, credential controlapi.Secret) (controlapi.EdgeIdentity, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.AuthenticateFn != nil {
-		return s.AuthenticateFn(credential)
+		return s.AuthenticateFn()
 	}
-	if e, ok := s.edges[credential]; ok {
+	if e, ok := s.edges[credential.Reveal()]; ok {
 		return e, nil
 	}
 	return controlapi.EdgeIdentity{}, controlapi.Errorf(controlapi.CodeUnauthenticated, "the edge's credential is not known, or was revoked")
@@ -106,9 +117,9 @@ func (s *fakeStore) RecordAck(_ context.Context, edgeID string, ack controlapi.A
 	return nil
 }
 
-func (s *fakeStore) RedeemJoinCode(_ context.Context, code string) (controlapi.Edge, controlapi.Secret, error) {
+func (s *fakeStore) RedeemJoinCode(_ context.Context, code controlapi.Secret) (controlapi.EdgeIdentity, controlapi.Secret, error) {
 	if code != "hrj_good" {
-		return controlapi.Edge{}, "", controlapi.Errorf(controlapi.CodeUnauthenticated, "the join code is not known, was used, or has expired")
+		return controlapi.EdgeIdentity{}, "", controlapi.Errorf(controlapi.CodeUnauthenticated, "the join code is not known, was used, or has expired")
 	}
-	return controlapi.Edge{ID: "edge-1", GroupID: "default", URL: "https://edge-1.example"}, "hre_secret", nil
+	return controlapi.EdgeIdentity{ID: "edge-1", GroupID: "default"}, "hre_secret", nil
 }

@@ -18,8 +18,6 @@ type Join struct {
 type Joined struct {
 	EdgeID string `json:"edge_id"`
 	Group  string `json:"group"`
-	// URL is the base URL at which viewers reach the edge, as the control plane has it.
-	URL string `json:"url"`
 	// Credential is the bearer token of everything that the edge asks for from here on.
 	Credential string `json:"credential"`
 }
