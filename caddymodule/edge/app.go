@@ -86,23 +86,30 @@ type App struct {
 	// The ports that encoders push streams to. Default: none.
 	RTMP []RTMP `json:"rtmp,omitempty"`
 
+	// The control plane that says which streams this edge carries and whose tokens it
+	// accepts. Then `keys` and `streams` must be left out: they come from there, are
+	// kept in the state folder, and stay in force while the control plane is gone.
+	// Default: none, and what to do is said here.
+	Control *Control `json:"control,omitempty"`
+
 	// The keys with which resellers sign stream tokens. Each reseller named here
 	// may show and publish every stream of this edge. At most two per reseller.
 	// Default: none, and then every token is refused.
 	Keys []Key `json:"keys,omitempty"`
 
-	// Which of the keys signs tokens in the short form, that name only a stream.
+	// Which of the keys signs tokens in the short form, that name only a stream. With
+	// `control` it may name one that comes from there.
 	// Default: none, and then short tokens are refused.
 	DefaultKey *KeyName `json:"default_key,omitempty"`
 
 	// The streams that this edge carries. Default: none.
 	Streams []Stream `json:"streams,omitempty"`
 
-	host       *Host
-	tls        *caddytls.TLS // where a port for encoders uses it
-	listeners  []listenerSpec
-	generation *generation
-	logger     *zap.Logger
+	host      *Host
+	tls       *caddytls.TLS // where a port for encoders uses it
+	listeners []listenerSpec
+	running   *configuration
+	logger    *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -147,25 +154,25 @@ func (a *App) Validate() error {
 // Start puts the configuration in force. The first one opens the engine.
 func (a *App) Start() error {
 	a.warnOfLiteralSecrets()
-	g, err := a.translate(newEnvironment())
+	c, err := a.translate(newEnvironment())
 	if err != nil {
 		return err
 	}
 	if err := a.manageRTMP(); err != nil {
 		return fmt.Errorf("getting the certificates of the rtmp ports: %w", err)
 	}
-	if err := a.host.start(g); err != nil {
+	if err := a.host.start(c); err != nil {
 		return err
 	}
-	a.generation = g
+	a.running = c
 	return nil
 }
 
 // Stop ends the configuration's part. A younger one goes on with all that runs.
 func (a *App) Stop() error {
-	if a.generation != nil {
-		a.host.stop(a.generation)
-		a.generation = nil
+	if a.running != nil {
+		a.host.stop(a.running)
+		a.running = nil
 	}
 	return nil
 }
@@ -205,7 +212,16 @@ func setDefault[T comparable](field *T, value T) {
 }
 
 // translate makes what the Host takes, with the texts that t finds.
-func (a *App) translate(t texts) (*generation, error) {
+func (a *App) translate(t texts) (*configuration, error) {
+	node, err := a.node()
+	if err != nil {
+		return nil, err
+	}
+	c := &configuration{node: node, group: a.Group, logger: a.logger, defaultKey: a.defaultKey(), listeners: a.listeners}
+	if a.Control != nil {
+		c.control, err = a.Control.settings()
+		return c, err
+	}
 	doc, err := a.document(t)
 	if err != nil {
 		return nil, err
@@ -213,16 +229,8 @@ func (a *App) translate(t texts) (*generation, error) {
 	if err := doc.Check(); err != nil {
 		return nil, err
 	}
-	node, err := a.node()
-	if err != nil {
-		return nil, err
-	}
-	g, err := newGeneration(node, doc, a.defaultKey(), a.logger)
-	if err != nil {
-		return nil, err
-	}
-	g.listeners = a.listeners
-	return g, nil
+	c.own, err = newGeneration(c, doc)
+	return c, err
 }
 
 func (a *App) node() (Node, error) {

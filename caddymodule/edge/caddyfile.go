@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -55,6 +56,10 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		rtmp <address> {
 //			tls  [<host name>...]
 //			hold <duration>
+//		}
+//		control <URL> {
+//			token_file  <path>
+//			fingerprint <SHA-256 of its certificate>
 //		}
 //		key <reseller> <key id> [<secret>] {
 //			secret_file <path>
@@ -112,7 +117,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"key":         many(a.parseKey),
 		"default_key": once(a.parseDefaultKey),
 		"stream":      many(a.parseStream),
-		"control":     later,
+		"control":     once(a.parseControl),
 		"consul":      later,
 		"rtmp":        many(a.parseRTMP),
 	}.parse(d)
@@ -134,6 +139,20 @@ func (a *App) parseSandbox(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+func (a *App) parseControl(d *caddyfile.Dispenser) error {
+	a.Control = new(Control)
+	if !d.Args(&a.Control.URL) {
+		return d.ArgErr()
+	}
+	if err := a.checkControl(); err != nil {
+		return d.WrapErr(err)
+	}
+	return options{
+		"token_file":  text(&a.Control.TokenFile),
+		"fingerprint": text(&a.Control.Fingerprint),
+	}.parse(d)
+}
+
 func (a *App) parseKey(d *caddyfile.Dispenser) error {
 	var k Key
 	if !d.Args(&k.Reseller, &k.KeyID) {
@@ -141,6 +160,9 @@ func (a *App) parseKey(d *caddyfile.Dispenser) error {
 	}
 	if d.NextArg() {
 		k.Secret = d.Val()
+	}
+	if a.Control != nil {
+		return d.WrapErr(fmt.Errorf("%v: %w", k.KeyName, errControlled))
 	}
 	if slices.ContainsFunc(a.Keys, func(o Key) bool { return o.KeyName == k.KeyName }) {
 		return d.Errf("%v is given twice", k.KeyName)
@@ -175,6 +197,9 @@ func (a *App) parseStream(d *caddyfile.Dispenser) error {
 	var s Stream
 	if !d.Args(&s.ID) {
 		return d.ArgErr()
+	}
+	if a.Control != nil {
+		return d.WrapErr(fmt.Errorf("stream %q: %w", s.ID, errControlled))
 	}
 	if slices.ContainsFunc(a.Streams, func(o Stream) bool { return o.ID == s.ID }) {
 		return d.Errf("stream %q is given twice", s.ID)

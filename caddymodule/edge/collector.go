@@ -2,9 +2,11 @@ package edge
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
 	"github.com/headrace/headrace/ingest/rtmp"
@@ -49,6 +51,16 @@ var (
 		"Processes and threads of a stream that its limit did not let come into being.", []string{"stream"}, nil)
 	descSessions = prometheus.NewDesc("headrace_sessions",
 		"Viewer sessions that are open.", nil, nil)
+	descSnapshotAge = prometheus.NewDesc("headrace_snapshot_age_seconds",
+		"Time since the control plane confirmed that the snapshot in force is its newest.", nil, nil)
+	descSnapshotVersion = prometheus.NewDesc("headrace_snapshot_version",
+		"Version of the snapshot in force, within its epoch.", nil, nil)
+	descSnapshotEpoch = prometheus.NewDesc("headrace_snapshot_epoch",
+		"Epoch of the snapshot in force.", nil, nil)
+	descSnapshots = prometheus.NewDesc("headrace_snapshots_total",
+		"Snapshots that the control plane sent, by what became of them.", []string{"outcome"}, nil)
+	descControl = prometheus.NewDesc("headrace_control_connected",
+		"1 while the edge is in touch with its control plane.", nil, nil)
 	descDraining = prometheus.NewDesc("headrace_draining",
 		"1 while new viewers are asked to go elsewhere.", nil, nil)
 )
@@ -56,7 +68,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c *Counters) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descTokens, descRequests, descBytes, descPushes, descStarts, descRestarts, descSegments, descSegmentBytes, descState,
+		descTokens, descRequests, descBytes, descPushes, descSnapshots, descStarts, descRestarts, descSegments, descSegmentBytes, descState,
 	} {
 		ch <- d
 	}
@@ -78,6 +90,8 @@ func (c *Counters) Collect(ch chan<- prometheus.Metric) {
 	for _, o := range rtmp.Outcomes() {
 		ch <- counter(descPushes, c.pushes[o].Load(), string(o))
 	}
+	ch <- counter(descSnapshots, c.applied.Load(), string(snapshot.Applied))
+	ch <- counter(descSnapshots, c.rejected.Load(), string(snapshot.Rejected))
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for id, s := range c.streams {
@@ -107,6 +121,7 @@ func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descCPU, descThrottled, descMemory, descOOMKills, descPIDsRefused,
 		descLastMSN, descRing, descSessions, descPublishers, descDraining,
+		descSnapshotAge, descSnapshotVersion, descSnapshotEpoch, descControl,
 	} {
 		ch <- d
 	}
@@ -117,6 +132,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(descSessions, float64(g.host.sessions.Len()))
 	ch <- gauge(descPublishers, float64(g.host.Publishers()))
 	ch <- gauge(descDraining, truth(g.host.Draining()))
+	g.collectControl(ch)
 	e := g.host.Engine()
 	if e == nil {
 		return
@@ -127,6 +143,20 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		ch <- gauge(descRing, float64(status.RingBytes), status.ID)
 		collectUsage(ch, status.ID, status.Usage)
 	}
+}
+
+// collectControl tells of the control plane, where there is one.
+func (g gauges) collectControl(ch chan<- prometheus.Metric) {
+	status, following := g.host.Control()
+	if !following {
+		return
+	}
+	ch <- gauge(descControl, truth(status.Connected))
+	if !status.Confirmed.IsZero() {
+		ch <- gauge(descSnapshotAge, max(0, time.Since(status.Confirmed).Seconds()))
+	}
+	ch <- gauge(descSnapshotVersion, float64(status.Version.Number))
+	ch <- gauge(descSnapshotEpoch, float64(status.Version.Epoch))
 }
 
 func collectUsage(ch chan<- prometheus.Metric, stream string, u ingest.Usage) {

@@ -292,9 +292,6 @@ func (a *App) check() error {
 			return fmt.Errorf("stream %q: ladder %q is not known; choose 1080p, 720p or 480p, or write the renditions yourself", s.ID, s.Ladder)
 		}
 	}
-	if most := a.Capacity.Streams; len(a.Streams) > most {
-		return fmt.Errorf("stream %q is one too many: the capacity is %d streams; raise it or take streams away", a.Streams[most].ID, most)
-	}
 	if h := a.HWAccel; h != nil {
 		if kind := ffmpeg.HardwareKind(h.Kind); !slices.Contains(ffmpeg.HardwareKinds(), kind) {
 			return fmt.Errorf("hwaccel %q is not known; choose one of %v", h.Kind, ffmpeg.HardwareKinds())
@@ -310,6 +307,9 @@ func (a *App) check() error {
 	}
 	if l := a.Location; l != nil && !(l.Lat >= -90 && l.Lat <= 90 && l.Lon >= -180 && l.Lon <= 180) {
 		return fmt.Errorf("location %g %g: a latitude is -90 to 90 degrees, a longitude -180 to 180", l.Lat, l.Lon)
+	}
+	if a.Control != nil {
+		return a.checkControl()
 	}
 	if err := a.checkPushed(); err != nil {
 		return err

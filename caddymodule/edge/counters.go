@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/controlapi/token"
 	"github.com/headrace/headrace/ingest"
 	"github.com/headrace/headrace/ingest/rtmp"
@@ -60,6 +61,8 @@ type Counters struct {
 	bytes    [kinds]atomic.Int64
 	pushes   map[rtmp.Outcome]*atomic.Int64 // its keys are all there from the start
 
+	applied, rejected atomic.Int64 // snapshots
+
 	// mu guards the map, which changes with the set of streams only.
 	mu      sync.RWMutex
 	streams map[string]*streamCounters
@@ -98,6 +101,15 @@ func (c *Counters) Push(o rtmp.Outcome) {
 	if n := c.pushes[o]; n != nil {
 		n.Add(1)
 	}
+}
+
+// snapshot counts a document of the control plane, by what became of it.
+func (c *Counters) snapshot(o snapshot.Outcome) {
+	if o == snapshot.Applied {
+		c.applied.Add(1)
+		return
+	}
+	c.rejected.Add(1)
 }
 
 // Request counts an answer and the bytes of its body.

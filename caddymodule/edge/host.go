@@ -49,16 +49,19 @@ type Host struct {
 	publishers atomic.Pointer[rtmp.Server]
 	credential credential
 
-	opened   chan struct{} // closed once a configuration is in force
-	engine   atomic.Pointer[ingest.Engine]
-	inForce  atomic.Pointer[generation]
-	draining atomic.Bool
+	opened     chan struct{} // closed once a configuration runs
+	engine     atomic.Pointer[ingest.Engine]
+	configured atomic.Pointer[configuration]
+	inForce    atomic.Pointer[generation]
+	draining   atomic.Bool
 
-	// mu makes starts and stops follow each other; the rest is theirs.
+	// mu makes starts, stops and new documents follow each other; the rest is theirs.
 	mu sync.Mutex
-	// started holds the generations that run, newest last: one, or two while
+	// started holds the configurations that run, newest last: one, or two while
 	// Caddy changes over.
-	started []*generation
+	started []*configuration
+	// control is whose documents are followed.
+	control controlHost
 	// push is where encoders connect.
 	push pushHost
 	// memory is the goroutine that governs it, endMemory ends it.
@@ -105,11 +108,12 @@ func (h *Host) Verifier() *token.Verifier {
 	return nil
 }
 
-// Await waits until a configuration is in force, ctx is done or the limit has
-// passed. Caddy may open its ports before the edge has started: a viewer who comes
-// in between waits, instead of being sent away.
+// Await waits until a configuration runs, ctx is done or the limit has passed. Caddy may
+// open its ports before the edge has started: a viewer who comes in between waits,
+// instead of being sent away. Nobody waits for the first document of a control plane,
+// which nobody knows when to expect.
 func (h *Host) Await(ctx context.Context, limit time.Duration) {
-	if h.inForce.Load() != nil {
+	if h.configured.Load() != nil {
 		return
 	}
 	timer := time.NewTimer(limit)
@@ -130,11 +134,11 @@ func (h *Host) Document() *snapshot.Document {
 	return nil
 }
 
-// Node is what the configuration in force says of the node itself; zero if
-// nothing is in force.
+// Node is what the configuration that runs says of the node itself; zero if there is
+// none.
 func (h *Host) Node() Node {
-	if g := h.inForce.Load(); g != nil {
-		return g.node
+	if c := h.configured.Load(); c != nil {
+		return c.node
 	}
 	return Node{}
 }
@@ -158,47 +162,47 @@ func (h *Host) Draining() bool { return h.draining.Load() }
 // SetDraining begins or ends draining.
 func (h *Host) SetDraining(on bool) { h.draining.Store(on) }
 
-// start puts a generation in force. On an error the one before stays.
-func (h *Host) start(g *generation) error {
+// start makes a configuration the one that runs. On an error the one before stays.
+func (h *Host) start(c *configuration) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.engine.Load() == nil {
-		if err := h.open(g); err != nil {
+		if err := h.open(c); err != nil {
 			return err
 		}
 	}
-	if err := h.change(g); err != nil {
+	if err := h.change(c); err != nil {
 		if len(h.started) == 0 {
 			h.close()
 		}
 		return err
 	}
-	h.started = append(h.started, g)
+	h.started = append(h.started, c)
 	return nil
 }
 
 // open starts an engine that carries nothing yet.
-func (h *Host) open(g *generation) error {
-	h.logs.use(g.logger)
+func (h *Host) open(c *configuration) error {
+	h.logs.use(c.logger)
 	if err := process.Harden(); err != nil {
-		g.logger.Warn("preparing the process for its children", zap.Error(err))
+		c.logger.Warn("preparing the process for its children", zap.Error(err))
 	}
 	log := zap.New(h.logs).Named(string(App{}.CaddyModule().ID))
 	h.push.open(h.pushOptions(log))
 	e, err := ingest.New(ingest.Options{
-		StateDir:        g.node.State,
-		FFmpeg:          g.node.FFmpeg,
-		StartsPerSecond: g.node.StartsPerSecond,
+		StateDir:        c.node.State,
+		FFmpeg:          c.node.FFmpeg,
+		StartsPerSecond: c.node.StartsPerSecond,
 		Logger:          log,
 		Metrics:         h.counters,
 		Viewers:         h.sessions.Viewers,
 		Pushes:          h.push.server,
 		Grace:           childGrace,
-		Sandbox:         g.node.Sandbox,
-		Hardware:        ffmpeg.Hardware{Kind: ffmpeg.HardwareKind(g.node.HWAccel.Kind), Device: g.node.HWAccel.Device},
+		Sandbox:         c.node.Sandbox,
+		Hardware:        ffmpeg.Hardware{Kind: ffmpeg.HardwareKind(c.node.HWAccel.Kind), Device: c.node.HWAccel.Device},
 	})
 	if err != nil {
-		return fmt.Errorf("starting edge %q: %w", g.node.ID, err)
+		return fmt.Errorf("starting edge %q: %w", c.node.ID, err)
 	}
 	h.engine.Store(e)
 	h.publishers.Store(h.push.server)
@@ -209,50 +213,96 @@ func (h *Host) open(g *generation) error {
 	return nil
 }
 
-// change makes g the generation in force, or leaves all as it is. The engine
-// comes first: it may refuse, and its streams must be there before tokens for
-// them are good.
-func (h *Host) change(g *generation) error {
+// change makes c the configuration that runs, or leaves all as it is.
+func (h *Host) change(c *configuration) error {
 	if n := len(h.started); n > 0 {
-		if err := h.started[n-1].node.checkReload(g.node); err != nil {
+		if err := h.started[n-1].checkReload(c); err != nil {
 			return err
 		}
 	}
-	undo, err := h.push.listen(g.listeners)
+	undo, err := h.push.listen(c.listeners)
 	if err != nil {
 		return err
 	}
-	engine := h.engine.Load()
-	engine.SetPolicy(g.node.Guard)
-	if err := engine.Apply(g.specs); err != nil {
-		if n := len(h.started); n > 0 {
-			engine.SetPolicy(h.started[n-1].node.Guard)
-		}
+	follow, err := h.putDocument(c)
+	if err != nil {
 		undo()
-		return fmt.Errorf("applying the streams: %w", err)
+		return err
 	}
-	h.logs.use(g.logger)
-	h.inForce.Store(g)
-	h.push.use(g.listeners)
+	h.logs.use(c.logger)
+	h.configured.Store(c)
+	h.push.use(c.listeners)
+	h.follow(follow)
 	select {
 	case <-h.opened:
 	default:
 		close(h.opened)
 	}
-	g.logger.Info("configuration is in force", zap.String("edge_id", g.node.ID), zap.Int("streams", len(g.specs)), zap.Int("keys", len(g.document.Keys)))
 	return nil
 }
 
-// stop takes a generation away. After a reload that is the older one, and
-// nothing changes. If it is the newest, another app of its configuration failed
-// to start, and the generation before is put in force again. After the last one
+// putDocument puts the document in force that c has, or that its control plane has sent,
+// and returns who is to follow that from here on; nil: nobody. Until the first document
+// of a control plane has come, what is in force stays.
+func (h *Host) putDocument(c *configuration) (*following, error) {
+	if c.control == nil {
+		return nil, h.put(c.own)
+	}
+	f, err := h.control.prepare(h, c)
+	if err != nil {
+		return nil, err
+	}
+	if doc := h.control.document; doc != nil {
+		g, err := newGeneration(c, doc)
+		if err != nil {
+			return nil, fmt.Errorf("with %v: %w", doc, err)
+		}
+		return f, h.put(g)
+	}
+	f.boot(func(doc *snapshot.Document) error { return h.take(c, doc) })
+	return f, nil
+}
+
+// take puts a document of the control plane in force, under a configuration.
+func (h *Host) take(c *configuration, doc *snapshot.Document) error {
+	g, err := newGeneration(c, doc)
+	if err != nil {
+		return err
+	}
+	if err := h.put(g); err != nil {
+		return err
+	}
+	h.control.document = doc
+	return nil
+}
+
+// put puts a generation in force, or leaves all as it is. The engine comes first: it may
+// refuse, and its streams must be there before tokens for them are good.
+func (h *Host) put(g *generation) error {
+	engine := h.engine.Load()
+	engine.SetPolicy(g.node.Guard)
+	if err := engine.Apply(g.specs); err != nil {
+		if before := h.configured.Load(); before != nil {
+			engine.SetPolicy(before.node.Guard)
+		}
+		return fmt.Errorf("applying the streams: %w", err)
+	}
+	h.inForce.Store(g)
+	g.logger.Info("configuration is in force", zap.String("edge_id", g.node.ID), zap.Stringer("snapshot_version", g.document.Name()),
+		zap.Int("streams", len(g.specs)), zap.Int("keys", len(g.document.Keys)))
+	return nil
+}
+
+// stop takes a configuration away. After a reload that is the older one, and
+// nothing changes. If it is the newest, another app of the same one failed
+// to start, and the configuration before runs again. After the last one
 // all goes on until the Host is destroyed: Caddy stops its apps one by one, and
-// requests that the server is still finishing want their segments. A generation
+// requests that the server is still finishing want their segments. A configuration
 // that does not run is none of these.
-func (h *Host) stop(g *generation) {
+func (h *Host) stop(c *configuration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i := slices.Index(h.started, g)
+	i := slices.Index(h.started, c)
 	if i < 0 {
 		return
 	}
@@ -261,17 +311,19 @@ func (h *Host) stop(g *generation) {
 		return
 	}
 	if err := h.change(h.started[i-1]); err != nil {
-		g.logger.Error("putting the configuration before in force again failed; restart the edge", zap.Error(err))
+		c.logger.Error("putting the configuration before in force again failed; restart the edge", zap.Error(err))
 	}
 }
 
 // close stops every FFmpeg and frees the state folder. Requests find no engine
 // from here on.
 func (h *Host) close() {
+	h.follow(nil)
 	h.publishers.Store(nil)
 	h.push.close()
 	e := h.engine.Swap(nil)
 	h.inForce.Store(nil)
+	h.configured.Store(nil)
 	if e != nil {
 		e.Close()
 		h.endMemory()
@@ -283,9 +335,10 @@ func (h *Host) close() {
 // holds the Host; the last Stop has closed it by then.
 func (h *Host) Destruct() error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.started = nil
 	h.close()
+	h.mu.Unlock()
+	h.control.running.Wait() // a follower that is about to apply a document waits for the lock
 	return nil
 }
 

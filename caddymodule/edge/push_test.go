@@ -28,7 +28,7 @@ func pushHostWith(t *testing.T, denied ...snapshot.Denial) *Host {
 			SegmentSeconds: 2, LongestGOPSeconds: 2, Window: 8,
 		})
 	}
-	g, err := newGeneration(Node{ID: "edge-1"}, doc, token.KeyRef{}, zap.NewNop())
+	g, err := newGeneration(&configuration{node: Node{ID: "edge-1"}, logger: zap.NewNop()}, doc)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,7 +108,7 @@ func TestBoot(t *testing.T) {
 			a, e := archive(t), new(edge)
 			tt.prepare(t, a)
 			f := newFollower(t, Control{URL: "https://127.0.0.1:1"}, a, e)
-			err := f.Boot()
+			err := f.Boot(e.apply)
 			if got := fmt.Sprint(e.versions()); got != tt.applied || (err == nil) == (got == "[]") || err != nil && !errors.Is(err, ErrNoDocument) {
 				t.Errorf("applied %s, want %s (%v)", got, tt.applied, err)
 			}
@@ -127,7 +127,7 @@ func TestFloorOutlivesTheDocument(t *testing.T) {
 	save(t, a, 9)
 	damage(t, a, fileName(version(9)))
 	f := newFollower(t, c.at(), a, e)
-	if err := f.Boot(); !errors.Is(err, ErrNoDocument) {
+	if err := f.Boot(e.apply); !errors.Is(err, ErrNoDocument) {
 		t.Fatal(err)
 	}
 	run(t, f)
@@ -231,7 +231,7 @@ func TestKilledWhileWriting(t *testing.T) {
 
 		e := new(edge)
 		f := newFollower(t, Control{URL: "https://127.0.0.1:1"}, a, e)
-		if err := f.Boot(); err != nil {
+		if err := f.Boot(e.apply); err != nil {
 			t.Fatalf("trial %d: %v", trial, err)
 		}
 		got := e.versions()[0].Number
@@ -304,7 +304,7 @@ func TestFullDisk(t *testing.T) {
 	c.say(conditional(c, octets))
 	e := new(edge)
 	f := newFollower(t, c.at(), a, e)
-	if err := f.Boot(); err != nil {
+	if err := f.Boot(e.apply); err != nil {
 		t.Fatal(err)
 	}
 	fill()

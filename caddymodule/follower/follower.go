@@ -24,8 +24,11 @@ type Options struct {
 	EdgeID, Group string
 	// Archive keeps the last good documents.
 	Archive *Archive
-	// Apply puts a document in force, or says why not and changes nothing.
+	// Apply puts a document in force, or says why not and changes nothing. ErrEnded
+	// means that it is not about the document.
 	Apply func(*snapshot.Document) error
+	// Count counts what became of documents; nil: nobody does.
+	Count func(snapshot.Outcome)
 	// Health is how the edge is.
 	Health func() snapshot.Health
 	// UseCredential is told the credential, each time that it is read; nil: nobody asks.
@@ -94,6 +97,9 @@ func New(o Options) (*Follower, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
+	if o.Count == nil {
+		o.Count = func(snapshot.Outcome) {}
+	}
 	if o.UseCredential == nil {
 		o.UseCredential = func(string) {}
 	}
@@ -119,15 +125,23 @@ func (f *Follower) Continue(version snapshot.Version, before Status) {
 // ErrNoDocument says that there is no document to begin with.
 var ErrNoDocument = errors.New("no good snapshot is kept on this edge; it needs its control plane once")
 
-// Boot puts the newest good document of the archive in force. It needs no network.
-func (f *Follower) Boot() error {
+// ErrEnded says that nothing is put in force any more: the edge ends, or follows another
+// control plane.
+var ErrEnded = errors.New("this edge does not follow that control plane any more")
+
+// Boot has the newest good document of the archive put in force by apply. It needs no
+// network.
+func (f *Follower) Boot(apply func(*snapshot.Document) error) error {
 	f.readCredential()
 	floor, confirmed := f.o.Archive.Current()
 	f.floor = floor
 	for _, version := range f.o.Archive.Versions() {
 		doc, err := f.o.Archive.Read(version)
 		if err == nil {
-			err = f.checkAndApply(doc)
+			err = f.check(doc)
+		}
+		if err == nil {
+			err = apply(doc)
 		}
 		if err != nil {
 			f.log.Error("a kept snapshot cannot be used; trying an older one", zap.Stringer("snapshot_version", version), zap.Error(err))
@@ -240,33 +254,41 @@ func (f *Follower) take(a answer) error {
 	if version.Compare(f.seen) <= 0 || version.Compare(f.floor) < 0 {
 		return f.reject(version, fmt.Errorf("version %v is not above %v, which this edge has had", version, latest(f.seen, f.floor)))
 	}
-	if err := f.checkAndApply(doc); err != nil {
+	if err = f.check(doc); err == nil {
+		err = f.o.Apply(doc)
+	}
+	if errors.Is(err, ErrEnded) {
+		return err
+	}
+	if err != nil {
 		_ = f.reject(version, err) // as the acknowledgement says
 		f.seen = version
 		return nil
 	}
 	f.inForce, f.seen, f.floor = version, version, version
 	f.pending = &snapshot.Ack{Version: version, Outcome: snapshot.Applied}
+	f.o.Count(snapshot.Applied)
 	f.change(func(s *Status) { s.Version, s.Confirmed, s.Rejected = version, time.Now(), nil })
 	f.unsaved = &document{version, a.octets}
 	f.save()
 	return nil
 }
 
-// checkAndApply refuses what is not meant for this edge, and puts the rest in force.
-func (f *Follower) checkAndApply(doc *snapshot.Document) error {
+// check refuses what is not meant for this edge.
+func (f *Follower) check(doc *snapshot.Document) error {
 	if doc.Group != f.o.Group {
 		return fmt.Errorf("it is for group %q, and this edge is in group %q", doc.Group, f.o.Group)
 	}
 	if !slices.ContainsFunc(doc.Edges, func(e snapshot.Edge) bool { return e.ID == f.o.EdgeID }) {
 		return fmt.Errorf("it does not list this edge, %q", f.o.EdgeID)
 	}
-	return f.o.Apply(doc)
+	return nil
 }
 
 // reject refuses a document by name, and returns why.
 func (f *Follower) reject(version snapshot.Version, why error) error {
 	reason := snapshot.Reason(why.Error())
+	f.o.Count(snapshot.Rejected)
 	f.log.Error("snapshot rejected; the one before stays in force", zap.Stringer("snapshot_version", version), zap.String("reason", reason))
 	if version != (snapshot.Version{}) {
 		f.pending = &snapshot.Ack{Version: version, Outcome: snapshot.Rejected, Reason: reason}

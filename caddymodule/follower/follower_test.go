@@ -74,7 +74,7 @@ func TestTampering(t *testing.T) {
 				t.Fatal(err)
 			}
 			f := newFollower(t, c.at(), a, e)
-			if err := f.Boot(); err != nil {
+			if err := f.Boot(e.apply); err != nil {
 				t.Fatal(err)
 			}
 			run(t, f)

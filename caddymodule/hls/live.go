@@ -59,9 +59,12 @@ func (h *Handler) sendNext(a *answer, rendition *ingest.RenditionView, msn *int6
 	return err == nil
 }
 
+// lookAround is how often a viewer who waits for a segment is judged anew: whoever is
+// denied is gone within two seconds, and the viewer's session lives by it.
+const lookAround = time.Second
+
 // next waits until segment msn may be sent, and returns the rendition that has it;
-// nil at the end. It looks around once per target duration, segment or not: the
-// viewer's session lives by that.
+// nil at the end.
 func (h *Handler) next(a *answer, msn *int64) *ingest.RenditionView {
 	waited := false
 	for {
@@ -77,7 +80,7 @@ func (h *Handler) next(a *answer, msn *int64) *ingest.RenditionView {
 			return follow(v.Rendition(a.grant.Rendition), msn, waited)
 		}
 		waited = true
-		ctx, cancel := context.WithTimeout(a.r.Context(), s.TargetDuration())
+		ctx, cancel := context.WithTimeout(a.r.Context(), lookAround)
 		_, err := s.Wait(ctx, *msn)
 		cancel()
 		if a.r.Context().Err() != nil || errors.Is(err, ingest.ErrStreamStopped) {

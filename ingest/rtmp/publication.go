@@ -23,7 +23,7 @@ const (
 const patience = time.Second
 
 // renewal is how often a publication is asked whether it may go on.
-const renewal = 2 * time.Second
+const renewal = time.Second
 
 var (
 	errGone      = &source.Error{Failure: ffmpeg.FailureNoPublisher, Err: errors.New("the publisher has left")}

@@ -17,6 +17,7 @@ whoever carries a signed token. It is the Caddy web server with a few modules mo
 	edge run --config Caddyfile        run in the foreground
 	edge reload --config Caddyfile     change the configuration; nobody's stream is touched
 	edge validate --config Caddyfile   check a configuration without running it
+	edge join URL CODE                 become an edge of a control plane
 	edge token mint --help             make a stream token
 	edge token check FILE              test tokens that others have made
 

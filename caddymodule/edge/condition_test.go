@@ -1,10 +1,10 @@
-package status
+package edge
 
 import (
 	"testing"
 	"time"
 
-	"github.com/headrace/headrace/caddymodule/edge"
+	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/ingest"
 )
 
@@ -14,25 +14,46 @@ func TestScore(t *testing.T) {
 		fresh, streams int
 		used           float64
 		want           int
-		wantState      State
 	}{
-		{"all well", 3, 3, 0, 100, Healthy},
-		{"no streams", 0, 0, 0, 100, Healthy},
-		{"half of the streams", 1, 2, 0, 50, Degraded},
-		{"half of the egress", 3, 3, 0.5, 65, Healthy},
-		{"all of the egress", 3, 3, 1, 30, Degraded},
-		{"no stream", 0, 3, 0, 0, Degraded},
+		{"all well", 3, 3, 0, 100},
+		{"no streams", 0, 0, 0, 100},
+		{"half of the streams", 1, 2, 0, 50},
+		{"half of the egress", 3, 3, 0.5, 65},
+		{"all of the egress", 3, 3, 1, 30},
+		{"no stream", 0, 3, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := score(share(tt.fresh, tt.streams), tt.used)
-			if got != tt.want {
+			if got := score(share(tt.fresh, tt.streams), tt.used); got != tt.want {
 				t.Errorf("got score %d, want %d", got, tt.want)
 			}
-			if got := state(false, got); got != tt.wantState {
-				t.Errorf("got state %s, want %s", got, tt.wantState)
-			}
-			if got := state(true, got); got != Draining {
-				t.Errorf("got state %s, want %s", got, Draining)
+		})
+	}
+}
+
+func TestCondition(t *testing.T) {
+	configured := &configuration{}
+	inForce := &generation{configuration: configured, document: &snapshot.Document{}}
+	for _, tt := range []struct {
+		name           string
+		configured     *configuration
+		inForce        *generation
+		streams, fresh int
+		draining       bool
+		want           State
+	}{
+		{"nothing in force", nil, nil, 0, 0, false, StateStarting},
+		{"no document yet", configured, nil, 0, 0, false, StateJoining},
+		{"all well", configured, inForce, 2, 2, false, StateHealthy},
+		{"half of the streams", configured, inForce, 2, 1, false, StateDegraded},
+		{"draining", configured, inForce, 2, 1, true, StateDraining},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost()
+			h.configured.Store(tt.configured)
+			h.inForce.Store(tt.inForce)
+			h.SetDraining(tt.draining)
+			if got := h.Condition(Tally{streams: tt.streams, answerable: tt.streams, fresh: tt.fresh}).State; got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
 	}
@@ -41,16 +62,16 @@ func TestScore(t *testing.T) {
 func TestHeadroom(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
-		capacity edge.Capacity
+		capacity Capacity
 		streams  int
 		egress   float64
 		left     int
 		bits     int64 // -1: not known
 		used     float64
 	}{
-		{"egress not known", edge.Capacity{Streams: 5}, 2, 1e9, 3, -1, 0},
-		{"some left", edge.Capacity{Streams: 5, Egress: 1e9}, 5, 4e8, 0, 6e8, 0.4},
-		{"more than all used", edge.Capacity{Streams: 5, Egress: 1e9}, 0, 2e9, 5, 0, 1},
+		{"egress not known", Capacity{Streams: 5}, 2, 1e9, 3, -1, 0},
+		{"some left", Capacity{Streams: 5, Egress: 1e9}, 5, 4e8, 0, 6e8, 0.4},
+		{"more than all used", Capacity{Streams: 5, Egress: 1e9}, 0, 2e9, 5, 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := headroom(tt.capacity, tt.streams, tt.egress, 1.5)
@@ -70,11 +91,11 @@ func TestHeadroom(t *testing.T) {
 
 func TestHeadroomOfCores(t *testing.T) {
 	for _, tt := range []struct{ capacity, used, want float64 }{{4, 1.5, 2.5}, {4, 5, 0}} {
-		if got := headroom(edge.Capacity{CPU: tt.capacity}, 0, 0, tt.used).CPU; got == nil || *got != tt.want {
+		if got := headroom(Capacity{CPU: tt.capacity}, 0, 0, tt.used).CPU; got == nil || *got != tt.want {
 			t.Errorf("%g of %g cores in use: got %v left, want %g", tt.used, tt.capacity, got, tt.want)
 		}
 	}
-	if got := headroom(edge.Capacity{}, 0, 0, 1).CPU; got != nil {
+	if got := headroom(Capacity{}, 0, 0, 1).CPU; got != nil {
 		t.Errorf("got %v cores left of a capacity that is not known", *got)
 	}
 }
