@@ -114,8 +114,8 @@ func (p *plane) Document(context.Context, string) (*snapshot.Document, error) {
 	return &d, nil
 }
 
-func (p *plane) AuthenticateEdge(_ context.Context, credential controlapi.Secret) (controlapi.EdgeIdentity, error) {
-	if credential.Reveal() != edgeCredential {
+func (p *plane) AuthenticateEdge(_ context.Context, credential string) (controlapi.EdgeIdentity, error) {
+	if credential != edgeCredential {
 		return controlapi.EdgeIdentity{}, controlapi.Errorf(controlapi.CodeUnauthenticated, "unknown")
 	}
 	return controlapi.EdgeIdentity{ID: "edge-1", GroupID: "default"}, nil
@@ -128,8 +128,8 @@ func (p *plane) RecordAck(_ context.Context, _ string, ack controlapi.Ack) error
 	return nil
 }
 
-func (p *plane) RedeemJoinCode(context.Context, controlapi.Secret) (controlapi.EdgeIdentity, controlapi.Secret, error) {
-	return controlapi.EdgeIdentity{}, "", controlapi.Errorf(controlapi.CodeUnauthenticated, "unknown")
+func (p *plane) RedeemJoinCode(context.Context, string) (controlapi.Edge, controlapi.Secret, error) {
+	return controlapi.Edge{}, "", controlapi.Errorf(controlapi.CodeUnauthenticated, "unknown")
 }
 
 // controlled is an edge that follows the control plane at an address.

@@ -61,7 +61,7 @@ func (s *Service) serveJoin(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	edge, credential, err := s.store.RedeemJoinCode(r.Context(), controlapi.Secret(join.Code))
+	edge, credential, err := s.store.RedeemJoinCode(r.Context(), join.Code)
 	if err != nil {
 		s.fail(w, r, err)
 		return

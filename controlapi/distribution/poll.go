@@ -59,7 +59,7 @@ func (s *Service) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 
 // hold waits until there is another version than the edge has, and returns it; or the
 // edge's own when the time is up. The edge has proved itself anew by then.
-func (s *Service) hold(ctx context.Context, p poll, credential controlapi.Secret) (snapshot.Version, error) {
+func (s *Service) hold(ctx context.Context, p poll, credential string) (snapshot.Version, error) {
 	timeout := time.NewTimer(jitter(p.wait))
 	defer timeout.Stop()
 	recheck := time.NewTicker(jitter(recheckEvery))
@@ -155,7 +155,7 @@ func codingFor(accepted string) string {
 }
 
 // bearer is the credential of a request; empty: none, or more than one.
-func bearer(r *http.Request) controlapi.Secret {
+func bearer(r *http.Request) string {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
 		return ""
@@ -164,7 +164,7 @@ func bearer(r *http.Request) controlapi.Secret {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return ""
 	}
-	return controlapi.Secret(credential)
+	return credential
 }
 
 // parsePoll reads the query. An edge that leaves have out has nothing.

@@ -29,11 +29,11 @@ type Store interface {
 	Document(ctx context.Context, group string) (*snapshot.Document, error)
 	// AuthenticateEdge tells whose credential it is; CodeUnauthenticated: nobody's, or
 	// not any more.
-	AuthenticateEdge(ctx context.Context, credential controlapi.Secret) (controlapi.EdgeIdentity, error)
+	AuthenticateEdge(ctx context.Context, credential string) (controlapi.EdgeIdentity, error)
 	// RecordAck remembers what an edge did with a version.
 	RecordAck(ctx context.Context, edgeID string, ack controlapi.Ack) error
 	// RedeemJoinCode exchanges a join code, once, for the edge's credential.
-	RedeemJoinCode(ctx context.Context, code controlapi.Secret) (controlapi.EdgeIdentity, controlapi.Secret, error)
+	RedeemJoinCode(ctx context.Context, code string) (controlapi.Edge, controlapi.Secret, error)
 }
 
 // Times and bounds. They are the protocol's, and no options.

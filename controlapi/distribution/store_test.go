@@ -98,13 +98,13 @@ func (s *fakeStore) document(group string) *snapshot.Document {
 	return d
 }
 
-func (s *fakeStore) AuthenticateEdge(_ context.Context, credential controlapi.Secret) (controlapi.EdgeIdentity, error) {
+func (s *fakeStore) AuthenticateEdge(_ context.Context, credential string) (controlapi.EdgeIdentity, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.AuthenticateFn != nil {
 		return s.AuthenticateFn()
 	}
-	if e, ok := s.edges[credential.Reveal()]; ok {
+	if e, ok := s.edges[credential]; ok {
 		return e, nil
 	}
 	return controlapi.EdgeIdentity{}, controlapi.Errorf(controlapi.CodeUnauthenticated, "the edge's credential is not known, or was revoked")
@@ -117,9 +117,9 @@ func (s *fakeStore) RecordAck(_ context.Context, edgeID string, ack controlapi.A
 	return nil
 }
 
-func (s *fakeStore) RedeemJoinCode(_ context.Context, code controlapi.Secret) (controlapi.EdgeIdentity, controlapi.Secret, error) {
+func (s *fakeStore) RedeemJoinCode(_ context.Context, code string) (controlapi.Edge, controlapi.Secret, error) {
 	if code != "hrj_good" {
-		return controlapi.EdgeIdentity{}, "", controlapi.Errorf(controlapi.CodeUnauthenticated, "the join code is not known, was used, or has expired")
+		return controlapi.Edge{}, "", controlapi.Errorf(controlapi.CodeUnauthenticated, "the join code is not known, was used, or has expired")
 	}
-	return controlapi.EdgeIdentity{ID: "edge-1", GroupID: "default"}, "hre_secret", nil
+	return controlapi.Edge{ID: "edge-1", GroupID: "default"}, "hre_secret", nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/headrace/headrace/controlapi"
 	"github.com/headrace/headrace/controlapi/assignment"
-	"github.com/headrace/headrace/controlapi/distribution"
 	"github.com/headrace/headrace/controlapi/nodehealth"
 	"github.com/headrace/headrace/controlapi/sqlstore"
 )
@@ -47,20 +46,6 @@ func recordMove(ctx context.Context, store *sqlstore.Store, m assignment.Move, l
 	}
 	if err != nil {
 		log.Warn("event not recorded", zap.String("stream_id", m.StreamID), zap.Error(err))
-	}
-}
-
-// notify tells the edges' side of changes at once; it would find them by itself within a
-// second.
-func notify(ctx context.Context, store *sqlstore.Store, edges *distribution.Service) {
-	for {
-		changed := store.Changed()
-		select {
-		case <-ctx.Done():
-			return
-		case <-changed:
-			edges.Notify()
-		}
 	}
 }
 

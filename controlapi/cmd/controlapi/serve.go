@@ -91,7 +91,6 @@ func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, 
 	defer parts.Wait()
 	defer cancel()
 	parts.Go(func() { edges.Run(ctx) })
-	parts.Go(func() { notify(ctx, store, edges) })
 	parts.Go(func() { monitor.Run(ctx) })
 	parts.Go(func() { runner.Run(ctx) })
 	parts.Go(func() { prune(ctx, store, log) })
