@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/headrace/headrace/controlapi"
 	"github.com/headrace/headrace/controlapi/keyring"
@@ -75,28 +76,39 @@ func (s *Store) rewrapColumn(ctx context.Context, c sealedColumn) (n int, err er
 	if err != nil {
 		return 0, err
 	}
-	for _, row := range rows {
-		key, sealed := row[:len(c.key)], row[len(c.key)]
-		secret, err := s.keys.Unseal(c.place(key), sealed)
-		if err != nil {
-			return n, fmt.Errorf("row %v: %w", key, err)
-		}
-		anew, err := s.keys.Seal(c.place(key), secret)
-		if err != nil {
-			return n, err
-		}
-		err = s.write(ctx, func(t *tx) error {
-			args := []any{anew}
-			for _, k := range key {
-				args = append(args, k)
+	for batch := range slices.Chunk(rows, rewrapBatch) {
+		err := s.write(ctx, func(t *tx) error {
+			for _, row := range batch {
+				if err := t.rewrapRow(c, where, row[:len(c.key)], row[len(c.key)]); err != nil {
+					return fmt.Errorf("row %v: %w", row[:len(c.key)], err)
+				}
 			}
-			// What was changed meanwhile was sealed with the right key.
-			return t.do(`UPDATE `+c.table+` SET `+c.column+` = ? WHERE `+where+` AND `+c.column+` = ?`, append(args, sealed)...)
+			return nil
 		})
 		if err != nil {
 			return n, err
 		}
-		n++
+		n += len(batch)
 	}
 	return n, nil
+}
+
+// rewrapBatch is how many secrets are sealed anew in one transaction.
+const rewrapBatch = 200
+
+func (t *tx) rewrapRow(c sealedColumn, where string, key []string, sealed string) error {
+	secret, err := t.s.keys.Unseal(c.place(key), sealed)
+	if err != nil {
+		return err
+	}
+	anew, err := t.s.keys.Seal(c.place(key), secret)
+	if err != nil {
+		return err
+	}
+	args := []any{anew}
+	for _, k := range key {
+		args = append(args, k)
+	}
+	// What was changed meanwhile was sealed with the right key.
+	return t.do(`UPDATE `+c.table+` SET `+c.column+` = ? WHERE `+where+` AND `+c.column+` = ?`, append(args, sealed)...)
 }

@@ -25,6 +25,7 @@ type Store struct {
 	log            *zap.Logger
 	now            func() time.Time
 	bound          sync.Map // query text → text with the dialect's placeholders
+	prepared       sync.Map // such a text → *sqlx.Stmt of the reader, on SQLite
 	news           *broadcast
 	lastUsed       *throttle
 }

@@ -19,13 +19,57 @@ import (
 type tx struct {
 	ctx context.Context
 	s   *Store
-	q   sqlx.ExtContext
+	q   querier
 	now time.Time // whole microseconds
 
 	records   []auditRecord               // to be chained and written before the commit
 	changed   bool                        // a snapshot shows what was changed
 	atVersion []func(version int64) error // told the version that shows it first
 	failed    error                       // a method in it failed: it may not be committed
+}
+
+// querier is a transaction or a connection.
+type querier interface {
+	sqlx.QueryerContext
+	sqlx.ExecerContext
+}
+
+// prepared asks SQLite by statements that were parsed once per connection: that is half
+// of what a question costs there. pgx does so by itself.
+type prepared struct {
+	*sqlx.DB
+	s *Store
+}
+
+func (p prepared) QueryxContext(ctx context.Context, query string, args ...any) (*sqlx.Rows, error) {
+	statement, err := p.statement(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return statement.QueryxContext(ctx, args...)
+}
+
+func (p prepared) QueryRowxContext(ctx context.Context, query string, args ...any) *sqlx.Row {
+	statement, err := p.statement(ctx, query)
+	if err != nil {
+		return p.DB.QueryRowxContext(ctx, query, args...) // gives the same error
+	}
+	return statement.QueryRowxContext(ctx, args...)
+}
+
+func (p prepared) statement(ctx context.Context, query string) (*sqlx.Stmt, error) {
+	if kept, ok := p.s.prepared.Load(query); ok {
+		return kept.(*sqlx.Stmt), nil
+	}
+	statement, err := p.PreparexContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	kept, there := p.s.prepared.LoadOrStore(query, statement)
+	if there {
+		_ = statement.Close()
+	}
+	return kept.(*sqlx.Stmt), nil
 }
 
 // attempts is how often a transaction is tried that others were faster than.
@@ -67,8 +111,35 @@ func (s *Store) read(ctx context.Context, fn func(*tx) error) error {
 		return t.join(fn)
 	}
 	return s.retry(ctx, func() error {
-		return fn(&tx{ctx: ctx, s: s, q: s.reader, now: s.clock()})
+		if s.dialect == dialectSQLite {
+			return fn(&tx{ctx: ctx, s: s, q: prepared{s.reader, s}, now: s.clock()})
+		}
+		return s.connect(ctx, s.reader, func(ctx context.Context, q *sqlx.Conn) error {
+			return fn(&tx{ctx: ctx, s: s, q: q, now: s.clock()})
+		})
 	})
+}
+
+// statementTime bounds the work on a connection where the caller sets no deadline.
+const statementTime = 30 * time.Second
+
+// connect runs fn on a connection. A caller that goes away while it waits for one gets
+// none; afterwards the work is short and is finished: to break it off would cost the
+// connection, and clients that hang up could keep the database busy with making new ones.
+// A deadline holds all the same.
+func (s *Store) connect(ctx context.Context, db *sqlx.DB, fn func(context.Context, *sqlx.Conn) error) error {
+	q, err := db.Connx(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = q.Close() }()
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(statementTime)
+	}
+	work, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
+	return fn(work, q)
 }
 
 func (s *Store) joined(ctx context.Context) *tx {
@@ -104,27 +175,29 @@ func (s *Store) retry(ctx context.Context, fn func() error) error {
 	}
 }
 
-func (s *Store) transact(ctx context.Context, db *sqlx.DB, o *sql.TxOptions, fn func(*tx) error) (err error) {
-	q, err := db.BeginTxx(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer func() {
+func (s *Store) transact(ctx context.Context, db *sqlx.DB, o *sql.TxOptions, fn func(*tx) error) error {
+	return s.connect(ctx, db, func(ctx context.Context, c *sqlx.Conn) (err error) {
+		q, err := c.BeginTxx(ctx, o)
 		if err != nil {
-			_ = q.Rollback()
+			return err
 		}
-	}()
-	t := &tx{ctx: ctx, s: s, q: q, now: s.clock()}
-	if err := fn(t); err != nil {
-		return err
-	}
-	if err := q.Commit(); err != nil {
-		return err
-	}
-	if t.changed {
-		s.news.tell()
-	}
-	return nil
+		defer func() {
+			if err != nil {
+				_ = q.Rollback()
+			}
+		}()
+		t := &tx{ctx: ctx, s: s, q: q, now: s.clock()}
+		if err := fn(t); err != nil {
+			return err
+		}
+		if err := q.Commit(); err != nil {
+			return err
+		}
+		if t.changed {
+			s.news.tell()
+		}
+		return nil
+	})
 }
 
 func (s *Store) clock() time.Time { return s.now().UTC().Truncate(time.Microsecond) }

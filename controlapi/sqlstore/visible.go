@@ -10,11 +10,14 @@ import (
 // either owns it (itself or by one below it) or is granted it, one by one or by a
 // bouquet. The operator has all.
 
+// SQLite takes a CROSS JOIN in the order that it is written in: a stream is in few
+// bouquets, but a reseller may be granted many.
+
 // granted is the condition that reseller a has a grant of stream s that allows what.
 func granted(what string) string {
 	return `(EXISTS (SELECT 1 FROM stream_grants g WHERE g.reseller_id = a.id AND g.stream_id = s.id AND ` + strings.ReplaceAll(what, "x.", "g.") + `)
-		OR EXISTS (SELECT 1 FROM bouquet_grants g JOIN bouquet_streams m ON m.bouquet_id = g.bouquet_id
-			WHERE g.reseller_id = a.id AND m.stream_id = s.id AND ` + strings.ReplaceAll(what, "x.", "g.") + `))`
+		OR EXISTS (SELECT 1 FROM bouquet_streams m CROSS JOIN bouquet_grants g
+			WHERE m.stream_id = s.id AND g.bouquet_id = m.bouquet_id AND g.reseller_id = a.id AND ` + strings.ReplaceAll(what, "x.", "g.") + `))`
 }
 
 const (

@@ -265,7 +265,7 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_path ON audit (path, seq);
 
--- The chain's last record. Its row lock puts the records in order.
+-- The chain's last record. Its row lock puts the records in order; a trigger keeps its hash.
 CREATE TABLE audit_head (
 	id   BIGINT PRIMARY KEY,
 	seq  BIGINT NOT NULL,
@@ -335,3 +335,12 @@ END $$;
 -- +goose StatementEnd
 CREATE CONSTRAINT TRIGGER ledger_entries_balanced AFTER INSERT ON ledger_entries
 	DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_balanced();
+
+-- +goose StatementBegin
+CREATE FUNCTION audit_chained() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE audit_head SET hash = NEW.hash WHERE id = 1;
+	RETURN NULL;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER audit_chained AFTER INSERT ON audit FOR EACH ROW EXECUTE FUNCTION audit_chained();

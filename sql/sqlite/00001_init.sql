@@ -265,7 +265,7 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_path ON audit (path, seq);
 
--- The chain's last record. Its row lock puts the records in order.
+-- The chain's last record. Its row lock puts the records in order; a trigger keeps its hash.
 CREATE TABLE audit_head (
 	id   INTEGER PRIMARY KEY,
 	seq  INTEGER NOT NULL,
@@ -352,5 +352,12 @@ END;
 CREATE TRIGGER audit_delete BEFORE DELETE ON audit
 BEGIN
 	SELECT RAISE(ABORT, 'audit is append-only');
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER audit_chained AFTER INSERT ON audit
+BEGIN
+	UPDATE audit_head SET hash = NEW.hash WHERE id = 1;
 END;
 -- +goose StatementEnd
