@@ -10,7 +10,7 @@ TAGS       := nobadger,nomysql,nopgx
 TOOLS      := test/tools/go.mod test/tools/go.sum
 GO_FILES   := $(shell git ls-files -co --exclude-standard '*.go' 2>/dev/null)
 
-export PORT DATA SOURCE
+export PORT API_PORT DATA SOURCE
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test test-unit test-system bench lint fmt clean
