@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -10,6 +11,11 @@ import (
 type Config struct {
 	// Streams that the edge carries.
 	Streams []Stream
+	// ID is the edge's; empty: edge-1.
+	ID string
+	// Control is the URL of the control plane that the edge has joined (Node.Join): it
+	// tells the streams and keys then.
+	Control string
 	// Options are further lines of the global option "edge".
 	Options []string
 	// Guard are the lines of the option "guard"; nil allows this machine, where the
@@ -68,9 +74,11 @@ func (n *Node) caddyfile(c Config) string {
 	if state == "" {
 		state = n.path("state")
 	}
-	options := []string{
-		"id edge-1", "state " + state, fmt.Sprintf("key %s %s {\n\t\t\tsecret_file %s\n\t\t}", Reseller, keyID, n.path("key")),
-		fmt.Sprintf("default_key %s %s", Reseller, keyID),
+	options := []string{"id " + cmp.Or(c.ID, "edge-1"), "state " + state}
+	if c.Control != "" {
+		options = append(options, fmt.Sprintf("url http://%s", n.Address()), fmt.Sprintf("control %s {\n\t\t\ttoken_file %s\n\t\t}", c.Control, n.path("edge.token")))
+	} else {
+		options = append(options, fmt.Sprintf("key %s %s {\n\t\t\tsecret_file %s\n\t\t}", Reseller, keyID, n.path("key")), fmt.Sprintf("default_key %s %s", Reseller, keyID))
 	}
 	guard := c.Guard
 	if guard == nil {

@@ -158,6 +158,17 @@ func (n *Node) Launch() {
 	}()
 }
 
+// Join makes a node that has not started an edge of a control plane.
+func (n *Node) Join(control, code string) {
+	n.t.Helper()
+	cmd := exec.Command(os.Getenv(BinaryVariable), "join", control, "-", "--token-file", n.path("edge.token"))
+	cmd.Stdin = strings.NewReader(code + "\n")
+	if words, err := cmd.CombinedOutput(); err != nil {
+		n.t.Fatalf("joining %s: %v\n%s", control, err, words)
+	}
+	n.config.Control = control
+}
+
 // Restart launches the edge again with the same files and waits until it serves.
 func (n *Node) Restart() {
 	n.t.Helper()
