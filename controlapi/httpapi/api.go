@@ -6,6 +6,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"path"
 	"sync/atomic"
 	"time"
 
@@ -144,7 +145,8 @@ func (a *API) Handler() http.Handler { return a.front(a.routes()) }
 func (a *API) routes() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, pattern := a.mux.Handler(r)
-		if pattern != "" {
+		// The mux would redirect "/v1//users"; there is one spelling of a path.
+		if pattern != "" && path.Clean(r.URL.Path) == r.URL.Path {
 			a.mux.ServeHTTP(w, r)
 			return
 		}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -95,7 +96,7 @@ func isTextQuery(raw string) bool {
 
 // recovered answers for a handler that panicked.
 func (a *API) recovered(w *answer, r *http.Request, thrown any) {
-	if thrown == http.ErrAbortHandler {
+	if err, ok := thrown.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(thrown) // the server's own way to cut a connection
 	}
 	a.log.Error("request panicked", zap.Any("panic", thrown), zap.String("route", r.Pattern),

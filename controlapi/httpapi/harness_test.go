@@ -48,17 +48,23 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 			t.Errorf("closing the database: %v", err)
 		}
 	})
-	_, secret, err := store.CreateAPIKey(t.Context(), store.LocalOperator(), controlapi.APIKeyCreate{Name: "test", Permissions: controlapi.Permissions()})
-	if err != nil {
-		t.Fatalf("making the operator's key: %v", err)
-	}
 	core, logs := observer.New(zapcore.DebugLevel)
 	options := Options{PerKey: Limit{Rate: 1e6, Burst: 1e6}, PerTenant: Limit{Rate: 1e6, Burst: 1e6}, Log: zap.New(core)}
 	if change != nil {
 		change(&options)
 	}
 	api := New(Services{Store: store, Playback: decided{store}, Health: seen{}}, options)
-	return &world{api: api, store: store, handler: api.Handler(), operator: secret.Reveal(), logs: logs}
+	return &world{api: api, store: store, handler: api.Handler(), operator: operatorKey(t, store), logs: logs}
+}
+
+// operatorKey makes a key of the operator that may do everything.
+func operatorKey(t *testing.T, store *sqlstore.Store) string {
+	t.Helper()
+	_, secret, err := store.CreateAPIKey(t.Context(), store.LocalOperator(), controlapi.APIKeyCreate{Name: "test", Permissions: controlapi.Permissions()})
+	if err != nil {
+		t.Fatalf("making the operator's key: %v", err)
+	}
+	return secret.Reveal()
 }
 
 // answerOf is what came back.

@@ -15,7 +15,7 @@ import (
 )
 
 // Problem is what every error of the API looks like (RFC 9457), as application/problem+json.
-type Problem struct {
+type Problem struct { //nolint:errname // it is called so in the document, and in RFC 9457
 	Type   string  `json:"type" doc:"The kind of problem, as a URI. It ends in the code." example:"urn:headrace:problem:not_found" format:"uri"`
 	Title  string  `json:"title" doc:"The HTTP status in words." example:"Not Found"`
 	Status int     `json:"status" doc:"The HTTP status." example:"404"`

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -92,9 +91,14 @@ const (
 
 // serveHTTP answers on a listener until ctx is done, and then lets what is in flight end.
 func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, logger *zap.Logger) error {
+	// It speaks of strangers' broken connections.
+	errorLog, err := zap.NewStdLogAt(logger, zap.DebugLevel)
+	if err != nil {
+		return err
+	}
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ErrorLog: quiet(logger),
+		ErrorLog: errorLog,
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
@@ -113,13 +117,4 @@ func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, logger
 		return fmt.Errorf("serving: %w", err)
 	}
 	return nil
-}
-
-// quiet takes what net/http says of strangers' broken connections.
-func quiet(l *zap.Logger) *log.Logger {
-	std, err := zap.NewStdLogAt(l, zap.DebugLevel)
-	if err != nil {
-		panic(err) // the level is one
-	}
-	return std
 }
