@@ -173,6 +173,14 @@ type Assignment struct {
 	MovedAt  time.Time `json:"moved_at"`
 }
 
+// Carriers are the edges that carry the stream, its primary first.
+func (a *Assignment) Carriers() []string {
+	if a.Primary == "" {
+		return a.Relays
+	}
+	return append([]string{a.Primary}, a.Relays...)
+}
+
 // Numbers are the highest that an edge reported of a stream.
 type Numbers struct {
 	StreamID      string

@@ -39,3 +39,17 @@ type PlaybackGrant struct {
 	// Key signs the token; its KeyID is empty where the pair has none.
 	Key SigningKey
 }
+
+// PublishGrant is all that an encoder's address needs, from one question to the database.
+type PublishGrant struct {
+	// ResellerID is whose encoder it is.
+	ResellerID string
+	StreamID   string
+	GroupID    string
+	// Pushed tells that the stream has push: among its sources.
+	Pushed bool
+	// Granted tells that the reseller may feed the stream.
+	Granted bool
+	// Key signs the token; its KeyID is empty where the pair has none.
+	Key SigningKey
+}

@@ -231,18 +231,23 @@ func (s *Store) EndSigningKey(ctx context.Context, sc controlapi.Scope, reseller
 // SigningKey gives the key that signs a reseller's tokens in a group now.
 func (s *Store) SigningKey(ctx context.Context, resellerID, groupID string) (k controlapi.SigningKey, err error) {
 	err = s.snapshot(ctx, func(t *tx) error {
-		var rows []signingKeyRow
-		if err := t.list(&rows, signingKeyColumns+`WHERE reseller_id = ? AND group_id = ? AND state IN ('current', 'previous')`, resellerID, groupID); err != nil {
-			return err
-		}
-		var acked *int64
-		if err := t.get(&acked, `SELECT `+lowestAcked+` FROM (SELECT CAST(? AS TEXT) AS id) g`, groupID); err != nil {
-			return err
-		}
-		k, err = t.pick(rows, acked)
+		k, err = t.signingKey(resellerID, groupID)
 		return err
 	})
 	return k, err
+}
+
+// signingKey is the key that signs now; its KeyID is empty where the pair has none.
+func (t *tx) signingKey(resellerID, groupID string) (k controlapi.SigningKey, err error) {
+	var rows []signingKeyRow
+	if err := t.list(&rows, signingKeyColumns+`WHERE reseller_id = ? AND group_id = ? AND state IN ('current', 'previous')`, resellerID, groupID); err != nil {
+		return k, err
+	}
+	var acked *int64
+	if err := t.get(&acked, `SELECT `+lowestAcked+` FROM (SELECT CAST(? AS TEXT) AS id) g`, groupID); err != nil {
+		return k, err
+	}
+	return t.pick(rows, acked)
 }
 
 // lowestAcked is the lowest version that the edges of group g which take viewers have

@@ -15,7 +15,10 @@ import (
 	"github.com/headrace/headrace/controlapi/distribution"
 	"github.com/headrace/headrace/controlapi/httpapi"
 	"github.com/headrace/headrace/controlapi/nodehealth"
+	"github.com/headrace/headrace/controlapi/playback"
+	"github.com/headrace/headrace/controlapi/routing/geo"
 	"github.com/headrace/headrace/controlapi/sqlstore"
+	"github.com/headrace/headrace/controlapi/viewerapi"
 )
 
 // server is what "controlapi serve" is told besides the common settings.
@@ -25,6 +28,7 @@ type server struct {
 	certFile       string
 	keyFile        string
 	trustedProxies []string
+	positions      geo.Files
 }
 
 func newServe(s *settings) *cobra.Command {
@@ -38,6 +42,8 @@ func newServe(s *settings) *cobra.Command {
 	flags.StringVar(&v.certFile, "tls-cert", "", "`file` with the certificate, PEM. Default beyond loopback: one that is made and kept in --data, which edges know by its fingerprint")
 	flags.StringVar(&v.keyFile, "tls-key", "", "`file` with the certificate's key, PEM")
 	flags.StringSliceVar(&v.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For is believed, 10.0.0.0/8; edges need the same list")
+	flags.StringVar(&v.positions.MaxMind, "geo-database", "", "`file` in MaxMind's format that tells where viewers are, GeoLite2-City.mmdb; taken up when it changes")
+	flags.StringVar(&v.positions.Table, "geo-networks", "", "`file` that tells where networks are that the database does not know: lines of network, latitude, longitude")
 	return cmd
 }
 
@@ -47,6 +53,10 @@ func (v *server) run(ctx context.Context) error {
 		return err
 	}
 	behind, err := parseProxies(v.trustedProxies)
+	if err != nil {
+		return err
+	}
+	places, err := geo.Open(v.positions, log.Named("geo"))
 	if err != nil {
 		return err
 	}
@@ -61,12 +71,12 @@ func (v *server) run(ctx context.Context) error {
 	if has, err := hasKey(ctx, store, store.LocalOperator()); err == nil && !has {
 		log.Warn("nobody can use the API yet: print the operator's key with controlapi init")
 	}
-	err = v.serve(ctx, l, store, behind, log)
+	err = v.serve(ctx, l, store, behind, places, log)
 	return errors.Join(err, store.Close())
 }
 
 // serve runs all parts until ctx is done, and waits for each.
-func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, behind proxies, log *zap.Logger) error {
+func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, behind proxies, places *geo.Locator, log *zap.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	registry := prometheus.NewRegistry()
@@ -80,12 +90,14 @@ func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, 
 		Store: store, Nodes: monitor, Notify: func(ctx context.Context, m assignment.Move) { recordMove(ctx, store, m, log) }, Logger: log.Named("assignment"),
 	}
 	edges := distribution.New(store, distribution.Options{Report: monitor.Report, Logger: log.Named("distribution")})
-	api := httpapi.New(httpapi.Services{Store: store, Playback: pending{}, Health: httpapi.NodeHealth(monitor.View)}, httpapi.Options{
+	viewers := playback.New(store, monitor, places)
+	api := httpapi.New(httpapi.Services{Store: store, Playback: playbackAPI{viewers}, Health: httpapi.NodeHealth(monitor.View)}, httpapi.Options{
 		Release: version(), Fingerprint: l.fingerprint, Registry: registry, Log: log.Named("api"),
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/", api.Handler())
 	mux.Handle("/edge/v1/", edges.Handler())
+	mux.Handle("/play/{stream}", viewerapi.New(viewers, viewerapi.Options{Log: log.Named("viewerapi")}))
 
 	var parts sync.WaitGroup
 	defer parts.Wait()
@@ -93,6 +105,7 @@ func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, 
 	parts.Go(func() { edges.Run(ctx) })
 	parts.Go(func() { monitor.Run(ctx) })
 	parts.Go(func() { runner.Run(ctx) })
+	parts.Go(func() { places.Follow(ctx) })
 	parts.Go(func() { prune(ctx, store, log) })
 	log.Info("control plane serves", zap.String("url", l.scheme+"://"+l.Addr().String()), zap.String("version", version()), zap.String("instance", instance),
 		zap.Stringer("fingerprint", l.fingerprint))
