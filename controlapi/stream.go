@@ -25,8 +25,8 @@ type Stream struct {
 	Pin       Pin       `json:"pin"`
 	Version   int64     `json:"version"`
 	CreatedAt time.Time `json:"created_at"`
-	// SourcesMasked tells that passwords and queries were taken from the sources, because
-	// the caller is below the owner.
+	// SourcesMasked tells that only scheme and host are left of the sources, because the
+	// caller is below the owner.
 	SourcesMasked bool `json:"-"`
 }
 
@@ -129,8 +129,7 @@ func (s *StreamSpec) Check(operator bool) error {
 	return nil
 }
 
-// Masked is the spec for those who may not see passwords: sources without user, query
-// and fragment, which is where sources carry them.
+// Masked is the spec for those who may not see where the sources come from in full.
 func (s StreamSpec) Masked() StreamSpec {
 	s.Sources = slices.Clone(s.Sources)
 	for i, source := range s.Sources {
@@ -139,27 +138,21 @@ func (s StreamSpec) Masked() StreamSpec {
 	return s
 }
 
-// MaskSource takes from a source what may be a secret.
+// MaskSource leaves of a source its scheme and host. Passwords are not only where they
+// should be: many origins want them in the path, and RTMP has its stream key there.
 func MaskSource(source string) string {
 	u, err := url.Parse(source)
-	if err != nil {
-		return "[hidden]"
+	switch {
+	case err != nil:
+		return "hidden"
+	case u.Scheme+":" == source:
+		return source
+	case u.Host == "":
+		return u.Scheme + ":hidden"
 	}
-	switch u.Scheme {
-	case "rtmp", "rtmps":
-		// The last part of an RTMP path is the stream key.
-		if i := strings.LastIndexByte(u.Path, '/'); i >= 0 {
-			u.Path, u.RawPath = u.Path[:i+1]+"hidden", ""
-		}
-	case "test", "push", "slate", "file":
+	masked := u.Scheme + "://" + u.Host
+	if masked == source {
 		return source
 	}
-	if u.User != nil {
-		u.User = url.User("hidden")
-	}
-	if u.RawQuery != "" {
-		u.RawQuery = "hidden"
-	}
-	u.Fragment, u.RawFragment = "", ""
-	return u.String()
+	return masked + "/hidden"
 }

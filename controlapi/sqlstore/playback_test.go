@@ -122,7 +122,7 @@ func TestEntitlement(t *testing.T) {
 			wantCode(t, err, controlapi.CodeNotFound)
 			grant(child, controlapi.GrantList{Streams: []string{own.ID}})
 			got := must(s.Stream(ctx, childScope, own.ID))(t)
-			if want := "https://hidden@origin.example/x?hidden"; got.Sources[0] != want || !got.SourcesMasked {
+			if want := "https://origin.example/hidden"; got.Sources[0] != want || !got.SourcesMasked {
 				t.Errorf("got %s, want %s", got.Sources[0], want)
 			}
 			_, err = s.UpdateStream(ctx, childScope, own.ID, own.Version, controlapi.StreamUpdate{})

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ import (
 // Server is a running cluster.
 type Server struct {
 	folder string
-	stdin  io.Closer // closing it stops the cluster, also when this process is killed
+	stdin  io.WriteCloser // closing it stops the cluster, also when this process is killed
 	done   chan error
 }
 
@@ -65,17 +66,20 @@ func New(t testing.TB) string {
 	return shared.URL(name)
 }
 
-// supervisor runs Postgres until its standard input ends, then takes everything away: so
-// nothing is left behind even if the test binary is killed.
+// supervisor starts Postgres at each line of its standard input, and takes everything
+// away when that ends: so nothing is left behind even if the test binary is killed. A
+// crash of the machine is not what is tested, so nothing waits for the disk.
 const supervisor = `
 bin=$1 folder=$2; shift 2
 "$@" "$bin/initdb" -D "$folder/data" -U test -A trust -E UTF8 --locale-provider=icu --icu-locale=en --locale=C.UTF-8 --no-sync >"$folder/log" 2>&1 || exit 3
-"$@" "$bin/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off -c full_page_writes=off -c synchronous_commit=off \
-	-c max_connections=200 -c shared_buffers=64MB -c autovacuum=off -c log_min_messages=warning >>"$folder/log" 2>&1 </dev/null &
-child=$!
-cat >/dev/null
-kill -QUIT $child 2>/dev/null
-wait $child
+while read -r line; do
+	"$@" "$bin/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off -c full_page_writes=off \
+		-c max_connections=200 -c shared_buffers=64MB -c autovacuum=off -c log_min_messages=warning >>"$folder/log" 2>&1 </dev/null &
+done
+if pid=$(head -n 1 "$folder/data/postmaster.pid" 2>/dev/null); then
+	kill -QUIT "$pid" 2>/dev/null
+fi
+wait
 rm -rf "$folder"
 `
 
@@ -107,30 +111,52 @@ func Start() (*Server, error) {
 	}
 	s := &Server{folder: folder, stdin: stdin, done: make(chan error, 1)}
 	go func() { s.done <- cmd.Wait() }()
-	return s, s.await()
+	return s, s.Restart()
 }
 
-const nobody = 65534
+// Kill kills the cluster as if the machine had, and returns when it is gone.
+func (s *Server) Kill() error {
+	text, err := os.ReadFile(filepath.Join(s.folder, "data", "postmaster.pid"))
+	if err != nil {
+		return err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(line)
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
 
-// await returns when the cluster answers.
-func (s *Server) await() error {
+// Restart starts the cluster, and returns when it answers.
+func (s *Server) Restart() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for {
-		c, err := pgx.Connect(ctx, s.URL("postgres"))
-		if err == nil {
-			return c.Close(ctx)
+		// It refuses to start while processes of the one before still go away.
+		if _, err := io.WriteString(s.stdin, "start\n"); err != nil {
+			return err
 		}
-		select {
-		case <-s.done:
-			log, _ := os.ReadFile(filepath.Join(s.folder, "log"))
-			return fmt.Errorf("postgres ended: %s", log)
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-time.After(20 * time.Millisecond): // it tells nobody when it is ready
+		started := time.Now()
+		for time.Since(started) < time.Second {
+			c, err := pgx.Connect(ctx, s.URL("postgres"))
+			if err == nil {
+				return c.Close(ctx)
+			}
+			if ctx.Err() != nil {
+				return errors.Join(err, ctx.Err())
+			}
+			select {
+			case <-s.done:
+				log, _ := os.ReadFile(filepath.Join(s.folder, "log"))
+				return fmt.Errorf("postgres ended: %s", log)
+			case <-time.After(20 * time.Millisecond): // it tells nobody when it is ready
+			}
 		}
 	}
 }
+
+const nobody = 65534
 
 // Stop stops the cluster and takes its folder away.
 func (s *Server) Stop() {
