@@ -35,9 +35,8 @@ const currentName = "current"
 // Every file is written beside its place, synced and renamed, so that there is never a
 // half one. Several goroutines may use an Archive.
 type Archive struct {
-	folder  string
-	encoder *zstd.Encoder
-	mu      sync.Mutex // held while files are written
+	folder string
+	mu     sync.Mutex // held while files are written
 }
 
 // OpenArchive makes the folder if it is not there.
@@ -45,11 +44,7 @@ func OpenArchive(folder string) (*Archive, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the folder of snapshots: %w", err)
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, fmt.Errorf("opening the folder of snapshots: %w", err)
-	}
-	return &Archive{folder: folder, encoder: encoder}, nil
+	return &Archive{folder: folder}, nil
 }
 
 // Save keeps a document, and names it the one in force. When it returns nil, both have
@@ -57,7 +52,10 @@ func OpenArchive(folder string) (*Archive, error) {
 func (a *Archive) Save(version snapshot.Version, document []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	err := a.write(fileName(version), a.encoder.EncodeAll(document, nil))
+	packed, err := pack(document)
+	if err == nil {
+		err = a.write(fileName(version), packed)
+	}
 	if err == nil {
 		err = a.write(currentName, current(version))
 	}
@@ -66,6 +64,15 @@ func (a *Archive) Save(version snapshot.Version, document []byte) error {
 	}
 	a.prune()
 	return nil
+}
+
+// pack compresses a document with little memory, which an edge has better uses for.
+func pack(document []byte) ([]byte, error) {
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		return nil, err
+	}
+	return encoder.EncodeAll(document, nil), nil
 }
 
 // write replaces a file at once and for good.
