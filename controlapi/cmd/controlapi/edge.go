@@ -48,7 +48,7 @@ the edge is to trust.`,
 	flags.StringVar(&in.URL, "url", "", "`URL` at which viewers find it")
 	flags.StringVar(&in.HealthURL, "health-url", "", "`URL` at which it is probed (default --url)")
 	flags.StringVar(&certFile, "tls-cert", "", "`file` with the certificate that controlapi serve is given (default the one that it made for itself, if it did)")
-	edge := &cobra.Command{Use: "edge", Short: "Make edges at the machine, without an API key", Args: needsCommand}
+	edge := &cobra.Command{Use: "edge", Short: "Make edges at the machine, without an API key", Args: cobra.ArbitraryArgs, RunE: needsCommand}
 	edge.AddCommand(create)
 	return edge
 }

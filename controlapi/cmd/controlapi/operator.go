@@ -104,7 +104,7 @@ func newKey(s *settings) *cobra.Command {
 	create.Flags().StringVar(&in.ResellerID, "reseller", "", "`id` of the reseller for whom it acts (default the operator)")
 	create.Flags().StringSliceVar(&permissions, "permissions", permissionNames(), "what it may be used for")
 	create.Flags().DurationVar(&life, "life", 0, "how long it is good, 720h for 30 days (default for ever)")
-	key := &cobra.Command{Use: "key", Short: "Make API keys at the machine, without one", Args: needsCommand}
+	key := &cobra.Command{Use: "key", Short: "Make API keys at the machine, without one", Args: cobra.ArbitraryArgs, RunE: needsCommand}
 	key.AddCommand(create)
 	return key
 }
