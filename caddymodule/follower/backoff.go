@@ -3,6 +3,7 @@ package follower
 import (
 	"errors"
 	"math/rand/v2"
+	"net"
 	"time"
 )
 
@@ -16,6 +17,8 @@ const (
 
 	firstWindow   = 5 * time.Second
 	longestWindow = 30 * time.Second
+	// dialTimeout lets a lost SYN be sent again, once.
+	dialTimeout = 2 * time.Second
 	// A control plane that is not there at all is tried at a steady pace: nothing of it
 	// is burdened by a connection that does not come about, and it is found again within
 	// 2.6 s. That no pause is short keeps a thousand edges that have waited for long apart:
@@ -37,11 +40,19 @@ func (b *backoff) after(err error) time.Duration {
 	switch {
 	case errors.As(err, &busy):
 		return min(busy.retryAfter, longestWindow) + spread(time.Second)
+	case errors.Is(err, errUnreachable) && isTimeout(err):
+		return spread(time.Second) // nobody answered for dialTimeout: that was pause enough
 	case errors.Is(err, errUnreachable) && b.window > 0:
 		return shortestKnock + spread(knockWindow)
 	}
 	b.window = min(max(2*b.window, firstWindow), longestWindow)
 	return spread(b.window)
+}
+
+// isTimeout tells whether somebody was waited for in vain.
+func isTimeout(err error) bool {
+	var late net.Error
+	return errors.As(err, &late) && late.Timeout()
 }
 
 // unhurried is the pause after a poll without news that took so long: a server, or

@@ -3,6 +3,7 @@ package follower
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 )
@@ -21,6 +22,7 @@ func TestBackoff(t *testing.T) {
 		{"the tenth", []error{other, other, other, other, other, other, other, other, other, other}, 0, 30 * time.Second},
 		{"nobody is there, at first", []error{gone}, 0, 5 * time.Second},
 		{"nobody is there, later", []error{other, other, gone, gone}, 1400 * time.Millisecond, 2600 * time.Millisecond},
+		{"packets are lost", []error{other, fmt.Errorf("%w: %w", errUnreachable, os.ErrDeadlineExceeded)}, 0, time.Second},
 		{"patience is asked for", []error{&busyError{retryAfter: 3 * time.Second}}, 3 * time.Second, 4 * time.Second},
 		{"much patience is asked for", []error{&busyError{retryAfter: time.Hour}}, 30 * time.Second, 31 * time.Second},
 	} {

@@ -85,7 +85,7 @@ func newClient(c Control) (*client, error) {
 	// and no dead one is used again.
 	transport := &http.Transport{
 		DialContext: (&net.Dialer{
-			Timeout: 3 * time.Second,
+			Timeout: dialTimeout,
 			// A held poll is silent for half a minute. These find out in 11 s that
 			// nobody is at the other end.
 			KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3},

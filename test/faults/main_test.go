@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/headrace/headrace/test/control"
 	"github.com/headrace/headrace/test/edge"
 	"github.com/headrace/headrace/test/origin"
 )
@@ -14,7 +15,7 @@ var loops origin.Library
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(edge.Main(m))
+	os.Exit(control.With(func() int { return edge.Main(m) }))
 }
 
 // studio is where a test's feeds come from.
