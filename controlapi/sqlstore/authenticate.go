@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -55,11 +56,13 @@ func (s *Store) Authenticate(ctx context.Context, key controlapi.Secret) (contro
 }
 
 // noteUse remembers when the key was used last, once a minute. The request does not
-// depend on it.
+// depend on it, and waits no longer than a second.
 func (s *Store) noteUse(ctx context.Context, id string) {
 	if !s.lastUsed.allow(id, s.clock()) {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	err := s.write(ctx, func(t *tx) error {
 		return t.do(`UPDATE api_keys SET last_used = ? WHERE id = ? AND last_used < ?`, micros(t.now), id, micros(t.now.Add(-throttled)))
 	})

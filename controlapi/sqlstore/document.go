@@ -135,15 +135,15 @@ func (t *tx) documentGrants(d *snapshot.Document) error {
 	if err := t.list(&resellers, `SELECT id, path, parent_id, halted FROM resellers ORDER BY path`); err != nil {
 		return err
 	}
-	granted, err := t.grantedStreams(d.Group)
-	if err != nil {
-		return err
-	}
 	owned, err := t.ownedStreams(d.Group)
 	if err != nil {
 		return err
 	}
 	bouquets, err := t.groupBouquets(d.Group)
+	if err != nil {
+		return err
+	}
+	granted, err := t.grantedStreams(d.Group, bouquets)
 	if err != nil {
 		return err
 	}
@@ -217,21 +217,34 @@ func sorted(set map[string]bool) []string {
 }
 
 // grantedStreams gives what each reseller is granted of a group's streams, by bouquets
-// or one by one.
-func (t *tx) grantedStreams(group string) (map[string][]grantRow, error) {
-	var rows []struct {
+// or one by one. Bouquets are opened here: a database would send each of their streams
+// once per reseller.
+func (t *tx) grantedStreams(group string, bouquets []groupBouquet) (map[string][]grantRow, error) {
+	type ofReseller struct {
 		ResellerID string `db:"reseller_id"`
 		grantRow
 	}
-	if err := t.list(&rows, `SELECT g.reseller_id, g.stream_id AS id, g.can_show, g.can_publish FROM stream_grants g JOIN streams s ON s.id = g.stream_id WHERE s.group_id = ?
-		UNION ALL
-		SELECT g.reseller_id, m.stream_id AS id, g.can_show, g.can_publish FROM bouquet_grants g JOIN bouquet_streams m ON m.bouquet_id = g.bouquet_id
-			JOIN streams s ON s.id = m.stream_id WHERE s.group_id = ?`, group, group); err != nil {
+	granted := make(map[string][]grantRow)
+	var rows []ofReseller
+	if err := t.list(&rows, `SELECT g.reseller_id, g.stream_id AS id, g.can_show, g.can_publish FROM stream_grants g JOIN streams s ON s.id = g.stream_id
+		WHERE s.group_id = ?`, group); err != nil {
 		return nil, err
 	}
-	granted := make(map[string][]grantRow)
 	for _, r := range rows {
 		granted[r.ResellerID] = append(granted[r.ResellerID], r.grantRow)
+	}
+	streams := make(map[string][]string, len(bouquets))
+	for _, b := range bouquets {
+		streams[b.id] = b.streams
+	}
+	rows = nil
+	if err := t.list(&rows, `SELECT reseller_id, bouquet_id AS id, can_show, can_publish FROM bouquet_grants`); err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		for _, id := range streams[r.ID] {
+			granted[r.ResellerID] = append(granted[r.ResellerID], grantRow{id, r.CanShow, r.CanPublish})
+		}
 	}
 	return granted, nil
 }

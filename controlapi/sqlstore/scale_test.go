@@ -111,7 +111,7 @@ func newScale(b *testing.B, d dialect, of size) *scale {
 	ctx := b.Context()
 	x.op = x.s.LocalOperator()
 	bouquets := x.fillStreams(b)
-	plan := must(x.s.CreatePlan(ctx, x.op, controlapi.PlanCreate{ID: "plan", Name: "Plan", Duration: 720 * time.Hour, Bouquets: bouquets[:10]}))(b)
+	plan := must(x.s.CreatePlan(ctx, x.op, controlapi.PlanCreate{ID: "plan", Name: "Plan", Duration: 720 * time.Hour, Bouquets: bouquets[:min(10, len(bouquets))]}))(b)
 	for i := range tenants {
 		r := newReseller(b, x.s, "")
 		must(x.s.SetGrants(ctx, x.op, r.ID, r.Version, controlapi.Grants{Show: controlapi.GrantList{Bouquets: bouquets}}))(b)
@@ -207,5 +207,21 @@ func (x *scale) questions() []question {
 			must(x.s.User(t.Context(), x.tenant, x.tenantUsers[i%len(x.tenantUsers)]))(t)
 		}},
 		{"playback", x.play},
+	}
+}
+
+// BenchmarkDocument is the building of a snapshot for 20 resellers who are granted all
+// streams of the group.
+func BenchmarkDocument(b *testing.B) {
+	for _, d := range []dialect{dialectSQLite, dialectPostgres} {
+		for _, of := range []size{{1_000, 500}, {1_000, 10_000}} {
+			b.Run(fmt.Sprintf("%s/%d streams", d, of.streams), func(b *testing.B) {
+				x := newScale(b, d, of)
+				b.ResetTimer()
+				for b.Loop() {
+					must(x.s.Document(b.Context(), controlapi.DefaultGroupID))(b)
+				}
+			})
+		}
 	}
 }

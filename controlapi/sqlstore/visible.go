@@ -10,14 +10,16 @@ import (
 // either owns it (itself or by one below it) or is granted it, one by one or by a
 // bouquet. The operator has all.
 
-// SQLite takes a CROSS JOIN in the order that it is written in: a stream is in few
-// bouquets, but a reseller may be granted many.
-
 // granted is the condition that reseller a has a grant of stream s that allows what.
+//
+// SQLite takes a CROSS JOIN in the order that it is written in: a stream is in few
+// bouquets, but a reseller may be granted many. Postgres would work out all grants of
+// all streams beforehand for an EXISTS, and does not for a subquery with a limit.
 func granted(what string) string {
-	return `(EXISTS (SELECT 1 FROM stream_grants g WHERE g.reseller_id = a.id AND g.stream_id = s.id AND ` + strings.ReplaceAll(what, "x.", "g.") + `)
-		OR EXISTS (SELECT 1 FROM bouquet_streams m CROSS JOIN bouquet_grants g
-			WHERE m.stream_id = s.id AND g.bouquet_id = m.bouquet_id AND g.reseller_id = a.id AND ` + strings.ReplaceAll(what, "x.", "g.") + `))`
+	what = strings.ReplaceAll(what, "x.", "g.")
+	return `((SELECT 1 FROM stream_grants g WHERE g.reseller_id = a.id AND g.stream_id = s.id AND ` + what + ` LIMIT 1) IS NOT NULL
+		OR (SELECT 1 FROM bouquet_streams m CROSS JOIN bouquet_grants g
+			WHERE m.stream_id = s.id AND g.bouquet_id = m.bouquet_id AND g.reseller_id = a.id AND ` + what + ` LIMIT 1) IS NOT NULL)`
 }
 
 const (

@@ -40,8 +40,9 @@ var rules = []rule{
 		why: "an edge knows of the control plane what both must spell alike: the token, the snapshot and the signatures of a probe",
 	},
 	{
-		from: "", except: []string{"controlapi/sqlstore", "sql"}, deny: []string{"github.com/jmoiron/sqlx"}, direct: true,
-		why: "SQL is spoken in one place",
+		from: "", except: []string{"controlapi/sqlstore", "test/postgres"}, direct: true,
+		deny: []string{"database/sql", "github.com/jmoiron/sqlx", "github.com/jackc/pgx", "github.com/pressly/goose", "modernc.org/sqlite"},
+		why:  "SQL is spoken in one place",
 	},
 	{
 		from: "", except: []string{"controlapi/httpapi", "controlapi/cmd"}, deny: []string{"github.com/danielgtaylor/huma"}, direct: true,
