@@ -24,6 +24,7 @@ type table struct {
 	streams map[string]controlapi.Assignment
 	clock   func() time.Time
 	changed chan struct{}
+	numbers map[string]controlapi.Numbers
 	// homes are the primaries that each stream has had, with when.
 	homes map[string][]change
 }
@@ -34,7 +35,7 @@ type change struct {
 }
 
 func newTable(clock func() time.Time, streams ...controlapi.Assignment) *table {
-	t := &table{streams: make(map[string]controlapi.Assignment), clock: clock, changed: make(chan struct{}), homes: make(map[string][]change)}
+	t := &table{streams: make(map[string]controlapi.Assignment), clock: clock, changed: make(chan struct{}), homes: make(map[string][]change), numbers: make(map[string]controlapi.Numbers)}
 	for _, s := range streams {
 		t.streams[s.StreamID] = s
 	}
@@ -64,6 +65,15 @@ func (t *table) CommitAssignment(_ context.Context, stream string, fromRev int64
 	a.Rev, a.Primary, a.Relays, a.MovedAt = a.Rev+1, primary, slices.Clone(relays), t.clock()
 	t.streams[stream] = a
 	return true, nil
+}
+
+func (t *table) RaiseNumbers(_ context.Context, numbers []controlapi.Numbers) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range numbers {
+		t.numbers[n.StreamID] = n
+	}
+	return nil
 }
 
 func (t *table) Changed() <-chan struct{} { return t.changed }
@@ -318,13 +328,24 @@ func TestRunners(t *testing.T) {
 				t.Fatalf("got %+v", a)
 			}
 		}
-		all[0].set(view(node("a", gone), node("b"), node("c")))
+		packaged := func(n *nodehealth.Node) {
+			n.Streams = make(map[string]nodehealth.Stream)
+			for _, a := range db.all() {
+				if a.Primary == "a" {
+					n.Streams[a.StreamID] = nodehealth.Stream{ID: a.StreamID, State: "live", MSN: 40, Discontinuity: 2}
+				}
+			}
+		}
+		all[0].set(view(node("a", packaged, gone), node("b"), node("c")))
 		time.Sleep(300 * time.Millisecond) // the other instance sees it later
-		all[1].set(view(node("a", gone), node("b"), node("c")))
+		all[1].set(view(node("a", packaged, gone), node("b"), node("c")))
 		time.Sleep(2 * time.Second)
 		for _, a := range db.all() {
 			if a.Primary == "a" || len(db.homes[a.StreamID]) > 1 {
 				t.Errorf("%s is on %s after %v: %v", a.StreamID, a.Primary, time.Since(started), db.homes[a.StreamID])
+			}
+			if n := db.numbers[a.StreamID]; (len(db.homes[a.StreamID]) > 0) != (n == controlapi.Numbers{StreamID: a.StreamID, MSN: 40, Discontinuity: 2}) {
+				t.Errorf("%s was moved with the numbers %+v", a.StreamID, n)
 			}
 		}
 		time.Sleep(2 * time.Minute)

@@ -16,6 +16,8 @@ type Store interface {
 	AllAssignments(ctx context.Context) ([]controlapi.Assignment, error)
 	// CommitAssignment changes an assignment that is still at a revision; false: it is not.
 	CommitAssignment(ctx context.Context, streamID string, fromRev int64, primary string, relays []string) (bool, error)
+	// RaiseNumbers notes the highest numbers of streams. It never lowers one.
+	RaiseNumbers(ctx context.Context, numbers []controlapi.Numbers) error
 	// Changed is closed at the next change of what streams and edges there are.
 	Changed() <-chan struct{}
 }
@@ -92,6 +94,13 @@ func (r *Runner) round(ctx context.Context) (more bool) {
 		return true
 	}
 	moves, more := Plan(time.Now(), assignments, view)
+	// Whoever packages next must begin above every number that was seen.
+	if numbers := numbersOf(moves, view); len(numbers) > 0 {
+		if err := r.Store.RaiseNumbers(ctx, numbers); err != nil {
+			r.Logger.Warn("writing down the numbers of streams failed; trying again before they are moved", zap.Error(err))
+			return true
+		}
+	}
 	for _, m := range moves {
 		done, err := r.Store.CommitAssignment(ctx, m.StreamID, m.FromRev, m.Primary, m.Relays)
 		if err != nil {
@@ -109,4 +118,23 @@ func (r *Runner) round(ctx context.Context) (more bool) {
 		}
 	}
 	return more
+}
+
+// numbersOf gives the highest numbers that any edge reported of the streams that move.
+func numbersOf(moves []Move, view *nodehealth.View) []controlapi.Numbers {
+	var numbers []controlapi.Numbers
+	for _, m := range moves {
+		if !m.Moved() {
+			continue
+		}
+		highest := controlapi.Numbers{StreamID: m.StreamID}
+		for i := range view.Nodes {
+			s := view.Nodes[i].Streams[m.StreamID]
+			highest.MSN, highest.Discontinuity = max(highest.MSN, s.MSN), max(highest.Discontinuity, s.Discontinuity)
+		}
+		if highest.MSN > 0 || highest.Discontinuity > 0 {
+			numbers = append(numbers, highest)
+		}
+	}
+	return numbers
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,6 +76,15 @@ func (v *server) run(ctx context.Context) error {
 	return errors.Join(err, store.Close())
 }
 
+// ballot is where instances tell each other which edges do not answer. A file has one
+// instance: it need not be written every second.
+func (v *server) ballot(store *sqlstore.Store) nodehealth.Ballot {
+	if !strings.HasPrefix(v.database, "postgres") {
+		return nil
+	}
+	return store
+}
+
 // serve runs all parts until ctx is done, and waits for each.
 func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, behind proxies, places *geo.Locator, log *zap.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -83,7 +93,7 @@ func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, 
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	instance := instanceName()
 	monitor := nodehealth.New(nodehealth.Options{
-		Instance: instance, Inventory: store, Ballot: store, Numbers: store,
+		Instance: instance, Inventory: store, Ballot: v.ballot(store), Numbers: store,
 		Notify: func(ctx context.Context, c nodehealth.Change) { recordChange(ctx, store, c, log) }, Logger: log,
 	})
 	runner := &assignment.Runner{
