@@ -59,7 +59,7 @@ try {
   console.log(JSON.stringify({
     played: stats.currentTime - begin.currentTime, levels: [...levels], changes,
     stalls: stats.stalls, fatalErrors: stats.fatalErrors, errors: stats.errors,
-    buffer: stats.buffer, latency: stats.latency, playing: stats.playing, droppedFrames: stats.droppedFrames,
+    buffer: stats.buffer, latency: stats.latency, playing: stats.playing, droppedFrames: stats.droppedFrames, renewals: stats.renewals,
   }));
 } finally {
   await browser.close();

@@ -30,6 +30,7 @@ type heard struct {
 	Latency       float64  `json:"latency"`
 	Playing       bool     `json:"playing"`
 	DroppedFrames int      `json:"droppedFrames"`
+	Renewals      int      `json:"renewals"`
 }
 
 // browser is hls.js in Chromium on the quickstart's page.
@@ -121,16 +122,23 @@ func pageFolder(t *testing.T) string {
 	return root
 }
 
+// entry is what the page is told of one stream.
+type entry struct {
+	ID  string `json:"id"`
+	URL string `json:"url"`
+}
+
 func writeStreams(t *testing.T, root string, node *edge.Node) {
 	t.Helper()
-	type entry struct {
-		ID  string `json:"id"`
-		URL string `json:"url"`
-	}
 	var list []entry
 	for _, s := range streams() {
 		list = append(list, entry{s.ID, node.URL(s.ID)})
 	}
+	writeEntries(t, root, list)
+}
+
+func writeEntries(t *testing.T, root string, list []entry) {
+	t.Helper()
 	body, err := json.Marshal(map[string]any{"note": "", "streams": list})
 	if err != nil {
 		t.Fatal(err)

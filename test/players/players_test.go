@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/headrace/headrace/test/control"
 	"github.com/headrace/headrace/test/edge"
 )
 
@@ -31,7 +32,9 @@ func played() time.Duration {
 // least is how many seconds of that must be decoded.
 func least() float64 { return played().Seconds() - 2 }
 
-func TestMain(m *testing.M) { os.Exit(edge.Main(m)) }
+func TestMain(m *testing.M) {
+	os.Exit(control.With(func() int { return edge.Main(m) }))
+}
 
 // streams are one with a single rendition and a ladder of three.
 func streams() []edge.Stream {
