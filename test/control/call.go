@@ -31,10 +31,9 @@ func (p *Problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.C
 // ETag of what is to be changed is asked for first. An answer that is no success is a
 // *Problem.
 func (n *Node) Call(method, path string, body, into any) error {
-	header := http.Header{}
+	var header http.Header
 	if method == http.MethodPut || method == http.MethodPatch || method == http.MethodDelete {
-		_, etag := n.ask(http.MethodGet, path, nil, nil)
-		header.Set("If-Match", etag.Get("ETag"))
+		header = n.IfMatch(path)
 	}
 	return n.CallWith(method, path, header, body, into)
 }
@@ -114,4 +113,10 @@ func (n *Node) send(method, path string, header http.Header, body []byte) (*http
 		req.Header.Set("Idempotency-Key", rand.Text())
 	}
 	return client.Do(req)
+}
+
+// IfMatch is the header that changes what was read at a path.
+func (n *Node) IfMatch(path string) http.Header {
+	_, etag := n.ask(http.MethodGet, path, nil, nil)
+	return http.Header{"If-Match": etag.Values("ETag")}
 }

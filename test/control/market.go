@@ -7,16 +7,17 @@ type Market struct {
 	PlayKey string
 }
 
-// Stream makes a stream of test pictures, or of sources.
-func (n *Node) Stream(id string, sources ...string) {
-	n.t.Helper()
-	body := map[string]any{"id": id, "name": id, "sources": []string{"test:"}, "renditions": []map[string]any{
+// TestStream is what makes a stream of test pictures.
+func TestStream(id string) map[string]any {
+	return map[string]any{"id": id, "name": id, "sources": []string{"test:"}, "renditions": []map[string]any{
 		{"name": "240p", "height": 240, "video_bitrate": 300_000, "audio_bitrate": 64_000},
 	}}
-	if len(sources) > 0 {
-		body["sources"], body["renditions"] = sources, []map[string]any{{"name": "source", "copy": true}}
-	}
-	n.Must("POST", "/v1/streams", body, nil)
+}
+
+// Stream makes a stream of test pictures.
+func (n *Node) Stream(id string) {
+	n.t.Helper()
+	n.Must("POST", "/v1/streams", TestStream(id), nil)
 }
 
 // Open makes a market for streams that are there.

@@ -12,6 +12,10 @@ import (
 // Health is what tests want of /-/health.
 type Health struct {
 	Confinement *ingest.Confinement `json:"confinement"`
+	// Snapshot is the version of what is in force.
+	Snapshot struct {
+		Epoch, Version int64
+	} `json:"snapshot"`
 }
 
 // Health asks the edge how it is.

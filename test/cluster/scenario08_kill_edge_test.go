@@ -1,0 +1,49 @@
+package cluster
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/headrace/headrace/test/edge"
+)
+
+// TestScenario08KillJoinedEdge checks that an edge that was killed while its control
+// plane is down comes back from its last good snapshot: it checks tokens within 1.5 s,
+// with as many FFmpegs as before, and none is left of its last life.
+func TestScenario08KillJoinedEdge(t *testing.T) {
+	rounds := 5
+	if edge.Thorough() {
+		rounds = 20
+	}
+	s := newStage(t, "news", "sport")
+	url := s.playback("news")
+	s.control.Kill()
+	var longest time.Duration
+	for round := range rounds {
+		children := s.edge.Children()
+		if len(children) != 2 {
+			t.Errorf("life %d: got %d child processes, want one for each of 2 streams", round, len(children))
+		}
+		s.edge.Signal(syscall.SIGKILL)
+		_ = s.edge.AwaitExit(10 * time.Second)
+		s.edge.Launch()
+		edge.Await(t, 10*time.Second, "the edge to check tokens", func() bool { got := status(url); return got == 200 || got == 503 })
+		longest = max(longest, time.Since(s.edge.Started()))
+		edge.Await(t, 20*time.Second, "the first playlist", func() bool { return status(url) == 200 })
+		for _, c := range children {
+			if c.Alive() {
+				t.Errorf("life %d: %v of the life before still runs", round, c)
+			}
+		}
+		s.edge.AwaitLive(30 * time.Second)
+	}
+	if got := status(fmt.Sprintf("http://%s/live/a:9999999999:%064d/news/index.m3u8", s.edge.Address(), 0)); got != 403 {
+		t.Errorf("a forged token: status %d, want 403", got)
+	}
+	t.Logf("figures: %d lives without the control plane, tokens checked within %v after exec", rounds, longest.Round(time.Millisecond))
+	if longest > 1500*time.Millisecond {
+		t.Errorf("tokens were checked %v after exec, want 1.5 s", longest)
+	}
+}

@@ -1,0 +1,70 @@
+// Package cluster runs control planes and edges together, and breaks what is between
+// them.
+package cluster
+
+import (
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/headrace/headrace/test/control"
+	"github.com/headrace/headrace/test/edge"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(control.With(func() int { return edge.Main(m) }))
+}
+
+// stage is a control plane, an edge that has joined it by a line, and a viewer account.
+type stage struct {
+	t       *testing.T
+	control *control.Node
+	line    *control.Line
+	edge    *edge.Node
+	market  control.Market
+}
+
+// newStage returns when the streams, which are test pictures, are on the air.
+func newStage(t *testing.T, streams ...string) *stage {
+	t.Helper()
+	s := &stage{t: t, control: control.Start(t, control.Config{})}
+	s.line = control.NewLine(t, s.control)
+	s.edge = edge.New(t, edge.Config{})
+	s.edge.Join(s.line.URL(), s.control.Edge("edge-1", "http://"+s.edge.Address()))
+	for _, id := range streams {
+		s.control.Stream(id)
+	}
+	s.market = s.control.Open(streams...)
+	s.edge.Launch()
+	s.edge.AwaitServing()
+	edge.Await(t, time.Minute, "the first snapshot", func() bool { return len(s.edge.Streams()) == len(streams) })
+	s.edge.AwaitLive(time.Minute)
+	return s
+}
+
+// playback is a URL that plays a stream.
+func (s *stage) playback(stream string) string {
+	s.t.Helper()
+	var p control.Playback
+	edge.Await(s.t, time.Minute, "the control plane to send viewers to the edge", func() bool {
+		var err error
+		p, err = s.control.Playback(s.market, stream)
+		if err != nil && control.Refused(err) != http.StatusServiceUnavailable {
+			s.t.Fatal(err)
+		}
+		return err == nil
+	})
+	return p.URL
+}
+
+// status is the answer to a viewer; 0: none.
+func status(url string) int {
+	client := http.Client{Timeout: 10 * time.Second}
+	res, err := client.Get(url)
+	if err != nil {
+		return 0
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
+}
