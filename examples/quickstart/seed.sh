@@ -120,7 +120,6 @@ make_reseller() {
 	reseller=$(jq -r .id "$work/answer")
 	call POST "/v1/resellers/$reseller/credits" '{"amount": 1000, "reason": "make run"}' >/dev/null || refused "the reseller's credits"
 	changed "the reseller's grants" "/v1/resellers/$reseller/grants" '{"show": {"bouquets": ["demo"], "streams": []}, "publish": {"bouquets": [], "streams": []}}' PUT
-	call POST "/v1/resellers/$reseller/signing-keys" '{"group_id": "default"}' >/dev/null || refused "the reseller's signing key"
 }
 
 make_user() {

@@ -28,7 +28,6 @@ func TestScenario11BlackHole(t *testing.T) {
 	if err := s.control.Call("POST", "/v1/streams", control.TestStream("late"), nil); err != nil {
 		t.Fatal(err)
 	}
-	s.control.Must("PUT", "/v1/streams/late/pin", map[string]any{"primary": "edge-1"}, nil)
 	<-time.After(length) // the length of the fault
 	known := func() bool { _, known := s.edge.Streams()["late"]; return known }
 	if known() {

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"net/http"
 	"regexp"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ func TestScenario32Rotation(t *testing.T) {
 		watch(fresh)
 	}
 
-	if err := s.control.CallWith("DELETE", keys+"/default/"+keyOf(t, old), s.control.IfMatch("/v1/resellers/"+s.market.Reseller), nil, nil); err != nil {
+	if err := s.control.CallWith("DELETE", keys+"/default/"+keyOf(t, old), http.Header{"If-Match": {`"1"`}}, nil, nil); err != nil {
 		t.Fatal("ending the old key:", err)
 	}
 	ended := edge.Await(t, 20*time.Second, "the old key's token to be refused", func() bool { return status(old) == 403 })

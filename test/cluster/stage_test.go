@@ -46,15 +46,18 @@ func newStage(t *testing.T, streams ...string) *stage {
 // playback is a URL that plays a stream.
 func (s *stage) playback(stream string) string {
 	s.t.Helper()
+	tick := time.NewTicker(200 * time.Millisecond) // requests are limited
+	defer tick.Stop()
 	var p control.Playback
-	edge.Await(s.t, time.Minute, "the control plane to send viewers to the edge", func() bool {
+	for end := time.Now().Add(time.Minute); ; <-tick.C {
 		var err error
-		p, err = s.control.Playback(s.market, stream)
-		if err != nil && control.Refused(err) != http.StatusServiceUnavailable {
-			s.t.Fatal(err)
+		if p, err = s.control.Playback(s.market, stream); err == nil {
+			break
 		}
-		return err == nil
-	})
+		if control.Refused(err) != http.StatusServiceUnavailable || time.Now().After(end) {
+			s.t.Fatal("asking for playback: ", err)
+		}
+	}
 	return p.URL
 }
 

@@ -33,7 +33,8 @@ func (p *Problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.C
 func (n *Node) Call(method, path string, body, into any) error {
 	var header http.Header
 	if method == http.MethodPut || method == http.MethodPatch || method == http.MethodDelete {
-		header = n.IfMatch(path)
+		_, read := n.ask(http.MethodGet, path, nil, nil)
+		header = http.Header{"If-Match": read.Values("ETag")}
 	}
 	return n.CallWith(method, path, header, body, into)
 }
@@ -113,10 +114,4 @@ func (n *Node) send(method, path string, header http.Header, body []byte) (*http
 		req.Header.Set("Idempotency-Key", rand.Text())
 	}
 	return client.Do(req)
-}
-
-// IfMatch is the header that changes what was read at a path.
-func (n *Node) IfMatch(path string) http.Header {
-	_, etag := n.ask(http.MethodGet, path, nil, nil)
-	return http.Header{"If-Match": etag.Values("ETag")}
 }

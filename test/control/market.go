@@ -33,7 +33,6 @@ func (n *Node) Open(streams ...string) Market {
 	n.Must("PUT", "/v1/resellers/"+m.Reseller+"/grants", map[string]any{
 		"show": map[string]any{"bouquets": []string{"all"}, "streams": []string{}}, "publish": map[string]any{"bouquets": []string{}, "streams": streams},
 	}, nil)
-	n.Must("POST", "/v1/resellers/"+m.Reseller+"/signing-keys", map[string]any{"group_id": "default"}, nil)
 	n.Must("POST", "/v1/users", map[string]any{"id": m.User, "name": m.User, "plan_id": "plan", "reseller_id": m.Reseller}, nil)
 	n.Must("POST", "/v1/users/"+m.User+"/play-keys", map[string]any{"note": "test"}, &made)
 	m.PlayKey = made.Key
