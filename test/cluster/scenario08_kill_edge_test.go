@@ -36,7 +36,7 @@ func TestScenario08KillJoinedEdge(t *testing.T) {
 				t.Errorf("life %d: %v of the life before still runs", round, c)
 			}
 		}
-		s.edge.AwaitLive(30 * time.Second)
+		s.edge.AwaitStreams(30*time.Second, "news", "sport")
 	}
 	t.Logf("figures: %d lives without the control plane, tokens checked within %v after exec, first playlist within %v", rounds, longest.Round(time.Millisecond), first.Round(time.Millisecond))
 	if longest > 1500*time.Millisecond {

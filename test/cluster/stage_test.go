@@ -37,9 +37,7 @@ func newStage(t *testing.T, streams ...string) *stage {
 	}
 	s.market = s.control.Open(streams...)
 	s.edge.Launch()
-	s.edge.AwaitServing()
-	edge.Await(t, time.Minute, "the first snapshot", func() bool { return len(s.edge.Streams()) == len(streams) })
-	s.edge.AwaitLive(time.Minute)
+	s.edge.AwaitStreams(time.Minute, streams...)
 	return s
 }
 

@@ -112,11 +112,30 @@ func (n *Node) AwaitState(limit time.Duration, id string, state ingest.State) in
 	return s
 }
 
-// AwaitLive waits until all streams of the configuration are live.
+// AwaitLive waits until all streams of the node's own configuration are live.
 func (n *Node) AwaitLive(limit time.Duration) {
 	n.t.Helper()
 	for _, s := range n.config.Streams {
 		n.AwaitState(limit, s.ID, ingest.StateLive)
+	}
+}
+
+// AwaitStreams waits until an edge that is told by a control plane serves, and carries
+// exactly these streams, each live.
+func (n *Node) AwaitStreams(limit time.Duration, ids ...string) {
+	n.t.Helper()
+	n.AwaitServing()
+	Await(n.t, limit, fmt.Sprint("the edge to be told of ", ids), func() bool {
+		streams := n.Streams()
+		for _, id := range ids {
+			if _, known := streams[id]; !known {
+				return false
+			}
+		}
+		return len(streams) == len(ids)
+	})
+	for _, id := range ids {
+		n.AwaitState(limit, id, ingest.StateLive)
 	}
 }
 

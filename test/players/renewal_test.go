@@ -21,13 +21,13 @@ func TestPageRenewsItsToken(t *testing.T) {
 	m := c.Open("bars")
 	c.Must("PATCH", "/v1/plans/plan", map[string]any{"session_seconds": life.Seconds()}, nil)
 	node.Launch()
-	node.AwaitLive(time.Minute)
-	const window = 12
+	node.AwaitStreams(time.Minute, "bars")
+	const window = 8
 	first := node.Stream("bars").LastMSN
-	edge.Await(t, time.Minute, "a full window", func() bool { return node.Stream("bars").LastMSN >= first+window })
+	edge.Await(t, time.Minute, "a window", func() bool { return node.Stream("bars").LastMSN >= first+window })
 	writeEntries(t, root, []entry{{"bars", fmt.Sprintf("%s/play/bars?key=%s", c.URL(), m.PlayKey)}})
 
-	length := life + life/3
+	length := life + 10*time.Second
 	if edge.Thorough() {
 		length = 4 * life
 	}
