@@ -119,6 +119,29 @@ func TestBoot(t *testing.T) {
 	}
 }
 
+// Scenario 22: a clock that is ten minutes off, now or when the document was kept, keeps
+// nobody from the last good one.
+func TestBootWithAWrongClock(t *testing.T) {
+	for _, off := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
+		a, e := archive(t), new(edge)
+		then := time.Now().Add(off)
+		d := testDocument(5, func(d *snapshot.Document) { d.IssuedAt = then.Unix() })
+		if err := a.Save(version(5), encode(t, d)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(a.folder, currentName), then, then); err != nil {
+			t.Fatal(err)
+		}
+		f := newFollower(t, Control{URL: "https://127.0.0.1:1"}, a, e)
+		if err := f.Boot(e.apply); err != nil {
+			t.Errorf("%v off: %v", off, err)
+		}
+		if got := f.Status().Confirmed; !got.Equal(then.Truncate(0)) {
+			t.Errorf("%v off: got confirmed at %v, want %v", off, got, then)
+		}
+	}
+}
+
 // A document that was lost still bars older ones.
 func TestFloorOutlivesTheDocument(t *testing.T) {
 	c := newControl(t, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/headrace/headrace/controlapi/snapshot"
 	"github.com/headrace/headrace/controlapi/token"
@@ -37,7 +38,12 @@ func (t *tx) document(groupID string) (*snapshot.Document, error) {
 }
 
 func (t *tx) documentVersion(d *snapshot.Document) error {
-	return t.q.QueryRowxContext(t.ctx, `SELECT epoch, version FROM config_version WHERE id = 1`).Scan(&d.Epoch, &d.Version)
+	var raised int64
+	if err := t.q.QueryRowxContext(t.ctx, `SELECT epoch, version, raised FROM config_version WHERE id = 1`).Scan(&d.Epoch, &d.Version, &raised); err != nil {
+		return err
+	}
+	d.IssuedAt = raised / int64(time.Second/time.Microsecond)
+	return nil
 }
 
 func (t *tx) documentEdges(d *snapshot.Document) error {

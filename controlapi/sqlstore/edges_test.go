@@ -109,6 +109,10 @@ func TestAssignments(t *testing.T) {
 		if got := d.Streams[0]; got.Primary != e1.ID || got.AssignmentRev != 1 || got.MinMSN != 100 || got.MinDiscontinuity != 5 || len(got.Relays) != 1 {
 			t.Errorf("got %+v", got)
 		}
+		// Of one moment, whoever builds it and whenever.
+		if again := must(s.Document(ctx, controlapi.DefaultGroupID))(t); d.IssuedAt != again.IssuedAt || time.Since(time.Unix(d.IssuedAt, 0)) > time.Minute {
+			t.Errorf("got issued_at %d and then %d", d.IssuedAt, again.IssuedAt)
+		}
 		must(s.RevokeEdge(ctx, op, e1.ID, e1.Version))(t)
 		d = must(s.Document(ctx, controlapi.DefaultGroupID))(t)
 		if err := d.Check(); err != nil || d.Streams[0].Primary != "" || len(d.Edges) != 1 {

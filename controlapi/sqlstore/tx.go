@@ -215,7 +215,7 @@ func (t *tx) finish() error {
 		return nil
 	}
 	var version int64
-	if err := t.get(&version, `UPDATE config_version SET version = version + 1 WHERE id = 1 RETURNING version`); err != nil {
+	if err := t.get(&version, `UPDATE config_version SET version = version + 1, raised = ? WHERE id = 1 RETURNING version`, micros(t.now)); err != nil {
 		return fmt.Errorf("raising the version: %w", err)
 	}
 	for _, fn := range t.atVersion {

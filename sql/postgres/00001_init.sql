@@ -292,7 +292,8 @@ CREATE INDEX events_subject ON events (subject, created, id);
 CREATE TABLE config_version (
 	id      BIGINT PRIMARY KEY,
 	epoch   BIGINT NOT NULL,
-	version BIGINT NOT NULL
+	version BIGINT NOT NULL,
+	raised  BIGINT NOT NULL DEFAULT 0 -- when, 0: never
 );
 INSERT INTO config_version (id, epoch, version) VALUES (1, 1, 1);
 

@@ -292,7 +292,8 @@ CREATE INDEX events_subject ON events (subject, created, id);
 CREATE TABLE config_version (
 	id      INTEGER PRIMARY KEY,
 	epoch   INTEGER NOT NULL,
-	version INTEGER NOT NULL
+	version INTEGER NOT NULL,
+	raised  INTEGER NOT NULL DEFAULT 0 -- when, 0: never
 );
 INSERT INTO config_version (id, epoch, version) VALUES (1, 1, 1);
 

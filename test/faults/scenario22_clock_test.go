@@ -23,8 +23,7 @@ const wrong = 10 * time.Minute
 // The clock is injected: Go does not heed libfaketime. The check is the one that
 // the edge makes, called with the time that an edge would have read.
 //
-// Not covered here, because the parts do not exist yet: the last known good
-// snapshot and the heartbeats of the scenario's row.
+// That the last good snapshot is taken all the same is a test of the follower.
 func TestScenario22ClockTokens(t *testing.T) {
 	t.Parallel()
 	const secret = "scenario-22-secret-0000000000000000000000"
