@@ -96,6 +96,7 @@ func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, 
 		Instance: instance, Inventory: store, Ballot: v.ballot(store), Numbers: store,
 		Notify: func(ctx context.Context, c nodehealth.Change) { recordChange(ctx, store, c, log) }, Logger: log,
 	})
+	registry.MustRegister(monitor)
 	runner := &assignment.Runner{
 		Store: store, Nodes: monitor, Notify: func(ctx context.Context, m assignment.Move) { recordMove(ctx, store, m, log) }, Logger: log.Named("assignment"),
 	}
