@@ -47,7 +47,10 @@ func (s *Service) serveAck(w http.ResponseWriter, r *http.Request) {
 	if ack.Outcome == snapshot.Applied { // of one that was rejected, the next poll says what the edge has
 		s.report(edge.ID, ack.Version, ack.Health)
 	}
-	if ack.Outcome == snapshot.Rejected {
+	if ack.Outcome == snapshot.Applied {
+		s.counts.applied.Add(1)
+	} else {
+		s.counts.rejected.Add(1)
 		s.log.Error("an edge rejected a snapshot and goes on with the one before",
 			zap.String("edge_id", edge.ID), zap.Stringer("snapshot_version", ack.Version), zap.String("reason", ack.Reason))
 	}

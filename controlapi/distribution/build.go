@@ -51,8 +51,9 @@ func newBlob(d *snapshot.Document) (*blob, error) {
 
 // builder keeps the newest blob of each group, and makes it once however many ask.
 type builder struct {
-	read func(ctx context.Context, group string) (*snapshot.Document, error)
-	log  *zap.Logger
+	read   func(ctx context.Context, group string) (*snapshot.Document, error)
+	log    *zap.Logger
+	counts *counts
 
 	mu     sync.Mutex
 	builds map[string]*build // by group; one is replaced by the next
@@ -117,10 +118,12 @@ func (b *builder) run(one *build, group string) {
 	}
 	one.ended = time.Now()
 	if err != nil {
+		b.counts.failed.Add(1)
 		one.err = fmt.Errorf("building the snapshot of group %q: %w", group, err)
 		b.log.Error("building a snapshot failed", zap.String("group", group), zap.Stringer("snapshot_version", one.asked), zap.Error(err))
 		return
 	}
+	b.counts.built.Add(1)
 	b.log.Info("snapshot built", zap.String("group", group), zap.Stringer("snapshot_version", one.blob.version),
 		zap.Int("bytes", len(one.blob.octets[""])), zap.Int("bytes_sent", len(one.blob.octets["zstd"])), zap.Duration("duration", one.ended.Sub(began)))
 }

@@ -60,6 +60,8 @@ func (s *Service) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 // hold waits until there is another version than the edge has, and returns it; or the
 // edge's own when the time is up. The edge has proved itself anew by then.
 func (s *Service) hold(ctx context.Context, p poll, credential string) (snapshot.Version, error) {
+	s.counts.held.Add(1)
+	defer s.counts.held.Add(-1)
 	timeout := time.NewTimer(jitter(p.wait))
 	defer timeout.Stop()
 	recheck := time.NewTicker(jitter(recheckEvery))
@@ -124,7 +126,9 @@ func (s *Service) send(w http.ResponseWriter, r *http.Request, edge controlapi.E
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendTimeout))
 	if _, err := w.Write(octets); err != nil {
 		s.log.Warn("sending a snapshot failed", zap.String("edge_id", edge.ID), zap.Stringer("snapshot_version", b.version), zap.Error(err))
+		return
 	}
+	s.counts.sent.Add(1)
 }
 
 func (s *Service) takePlace(ctx context.Context) error {

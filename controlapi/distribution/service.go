@@ -80,6 +80,7 @@ type Service struct {
 	looked  time.Time  // when that was last; guarded by refresh
 	places  chan struct{}
 	builder builder
+	counts  counts
 
 	closing chan struct{}
 	close   sync.Once
@@ -105,7 +106,7 @@ func New(store Store, o Options) *Service {
 		places:  make(chan struct{}, downloads),
 		closing: make(chan struct{}),
 	}
-	s.builder = builder{read: store.Document, log: o.Logger, builds: make(map[string]*build)}
+	s.builder = builder{read: store.Document, log: o.Logger, counts: &s.counts, builds: make(map[string]*build)}
 	return s
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/headrace/headrace/controlapi"
@@ -164,6 +165,16 @@ func TestAckAndJoin(t *testing.T) {
 		}
 	}
 	ask(s, "GET", "/edge/v1/snapshot?have=0.0", credential1, "", snapshot.HealthHeader, `{"state":"degraded","score":12}`)
+	for name, want := range map[string]float64{
+		"headrace_control_polls_held": 0, "headrace_control_snapshots_sent_total": 1,
+		"headrace_control_snapshot_acks_total applied": 1, "headrace_control_snapshot_acks_total rejected": 2,
+		"headrace_control_snapshot_builds_total built": 1, "headrace_control_snapshot_builds_total failed": 0,
+		"headrace_control_config_version": 1,
+	} {
+		if got, there := series(t, s)[name]; !there || got != want {
+			t.Errorf("%s: got %v (%v), want %v", name, got, there, want)
+		}
+	}
 	if heard.Score != 12 {
 		t.Errorf("with a poll: got health %+v", heard)
 	}
@@ -175,6 +186,28 @@ func TestAckAndJoin(t *testing.T) {
 	if want := (snapshot.Joined{EdgeID: "edge-1", Group: "default", Credential: "hre_secret"}); joined != want {
 		t.Errorf("got %v, want %v", joined, want)
 	}
+}
+
+// series are the values of a service's metrics, by name and outcome.
+func series(t *testing.T, s *Service) map[string]float64 {
+	t.Helper()
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(s)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := make(map[string]float64)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			values[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return values
 }
 
 // A hold ends with a change of this instance or of another one, with the time, with the

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync"
@@ -193,6 +194,51 @@ func TestScenario08WithoutControlPlane(t *testing.T) {
 	c.plane.Restart()
 	c.plane.Stream("s08c-late")
 	edge.Await(t, 10*time.Second, "changes to flow again", func() bool { return len(c.node.Streams()) == 3 })
+}
+
+// TestFirstBootAlone starts an edge that has joined and never been told anything: viewers
+// are asked to come back, not turned away, and it serves as soon as there is a document.
+func TestFirstBootAlone(t *testing.T) {
+	t.Parallel()
+	plane := control.Start(t, control.Config{})
+	n := edge.New(t, edge.Config{})
+	n.Join(plane.URL(), plane.Edge("edge-1", "http://"+n.Address()))
+	plane.Kill()
+	n.Launch()
+	url := func(path string) string { return "http://" + n.Address() + path }
+	edge.Await(t, 30*time.Second, "the edge to answer", func() bool {
+		status, _, err := edge.Get(t.Context(), url("/-/live"))
+		return err == nil && status == http.StatusOK
+	})
+	began := time.Now()
+	resp, err := http.Get(url("/live/" + n.Mint(edge.Claims("news")) + "/news/index.m3u8"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || time.Since(began) > 2*time.Second {
+		t.Errorf("got %d with Retry-After %q after %v, want 503 at once", resp.StatusCode, resp.Header.Get("Retry-After"), time.Since(began))
+	}
+	if status, body, err := edge.Get(t.Context(), url("/-/ready")); err != nil || status != http.StatusServiceUnavailable || string(body) != "starting\n" {
+		t.Errorf("/-/ready: got %d %q, %v", status, body, err)
+	}
+	status, body, err := edge.Get(t.Context(), url("/-/health"))
+	var health struct {
+		EdgeID  string `json:"edge_id"`
+		State   string
+		Control struct {
+			Connected bool
+			Problem   string
+		}
+	}
+	if err != nil || status != http.StatusOK || json.Unmarshal(body, &health) != nil {
+		t.Fatalf("/-/health: got %d, %v", status, err)
+	}
+	if health.EdgeID != "edge-1" || health.State != "joining" || health.Control.Connected || health.Control.Problem == "" {
+		t.Errorf("got health %+v", health)
+	}
+	plane.Restart()
+	n.AwaitServing()
 }
 
 // TestScenario11BlackHole makes the control plane silent: it takes connections and says

@@ -101,6 +101,7 @@ func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, 
 		Store: store, Nodes: monitor, Notify: func(ctx context.Context, m assignment.Move) { recordMove(ctx, store, m, log) }, Logger: log.Named("assignment"),
 	}
 	edges := distribution.New(store, distribution.Options{Report: monitor.Report, Logger: log.Named("distribution")})
+	registry.MustRegister(edges)
 	viewers := playback.New(store, monitor, places)
 	api := httpapi.New(httpapi.Services{Store: store, Playback: playbackAPI{viewers}, Health: httpapi.NodeHealth(monitor.View)}, httpapi.Options{
 		Release: version(), Fingerprint: l.fingerprint, Registry: registry, Log: log.Named("api"),
