@@ -56,11 +56,19 @@ func (d dialect) open(database string, connections int) (writer, reader *sqlx.DB
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 2 * time.Second
 	}
-	db := sqlx.NewDb(stdlib.OpenDB(*config), "pgx")
+	db := sqlx.NewDb(stdlib.OpenDB(*config, stdlib.OptionAfterConnect(withoutJIT)), "pgx")
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db, db, nil
+}
+
+// withoutJIT keeps Postgres from compiling questions of a millisecond for seconds, which
+// it does where it takes their subqueries for dear. As a statement it gets through poolers
+// that refuse settings at the start of a connection.
+func withoutJIT(ctx context.Context, c *pgx.Conn) error {
+	_, err := c.Exec(ctx, `SET jit = off`)
+	return err
 }
 
 func openSQLite(path string) (writer, reader *sqlx.DB, err error) {

@@ -55,8 +55,8 @@ func split(rows []grantRow) (show, publish []string) {
 }
 
 // SetGrants replaces what a reseller is granted; it is for those above it. The reseller
-// id and version within the grants are ignored. Only what the reseller's parent can see
-// can be granted.
+// id and version within the grants are ignored. Only streams that the reseller's parent can
+// see can be granted, and bouquets that are the parent's or were granted to it.
 func (s *Store) SetGrants(ctx context.Context, sc controlapi.Scope, resellerID string, version int64, in controlapi.Grants) (g controlapi.Grants, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		r, err := t.reseller(sc, resellerID)
@@ -145,16 +145,18 @@ func (t *tx) checkGrants(parent tenant, in controlapi.Grants) error {
 			return err
 		}
 		if !ok {
-			return controlapi.Invalid(l.field, "one of them is not a "+l.what+" that the reseller above can see")
+			return controlapi.Invalid(l.field, "one of them is not a "+l.what+" that the reseller above can grant")
 		}
 	}
 	return nil
 }
 
+// seesAllBouquets tells whether a reseller may pass on all of some bouquets: its own, and
+// those that it was granted. Not those of resellers below it, who could put into them what
+// nobody meant to grant.
 func (t *tx) seesAllBouquets(of tenant, bouquets []string) (bool, error) {
-	condition, args := visibleBouquet(of)
 	var unseen int64
-	err := t.get(&unseen, `SELECT COUNT(*) FROM {list} WHERE NOT EXISTS (SELECT 1 FROM bouquets b WHERE b.id = j.value AND `+condition+`)`,
-		append([]any{jsonList(bouquets)}, args...)...)
+	err := t.get(&unseen, `SELECT COUNT(*) FROM {list} WHERE NOT EXISTS (SELECT 1 FROM bouquets b WHERE b.id = j.value AND (b.owner_id = ?
+		OR EXISTS (SELECT 1 FROM bouquet_grants g WHERE g.bouquet_id = b.id AND g.reseller_id = ?)))`, jsonList(bouquets), of.id, of.id)
 	return unseen == 0, err
 }

@@ -7,8 +7,6 @@ import (
 	"github.com/headrace/headrace/controlapi"
 )
 
-const toPublish = `x.can_publish`
-
 // Publishing answers all that an encoder's address needs: the stream as the scope's
 // reseller sees it, whether it may feed it, and the key that signs.
 func (s *Store) Publishing(ctx context.Context, sc controlapi.Scope, streamID string) (g controlapi.PublishGrant, err error) {

@@ -64,7 +64,7 @@ func (t *tx) shown(sc controlapi.Scope) func(*streamRow) (controlapi.Stream, err
 
 func (t *tx) streamRow(sc controlapi.Scope, id string) (streamRow, error) {
 	var row streamRow
-	condition, args := effective(sc.Path(), toSee)
+	condition, args := visible(sc.Path())
 	err := t.get(&row, streamColumns+`WHERE s.id = ? AND `+condition, append([]any{id}, args...)...)
 	return row, orNotFound(err, "stream")
 }
@@ -107,7 +107,7 @@ func (s *Store) Streams(ctx context.Context, sc controlapi.Scope, f controlapi.S
 		if err != nil {
 			return err
 		}
-		query, args := effective(sc.Path(), toSee)
+		query, args := visible(sc.Path())
 		if f.GroupID != "" {
 			query, args = query+` AND s.group_id = ?`, append(args, f.GroupID)
 		}

@@ -24,7 +24,7 @@ func granted(what string) string {
 
 const (
 	toShow     = `x.can_show`
-	toSee      = `(x.can_show OR x.can_publish)`
+	toPublish  = `x.can_publish`
 	ownsStream = `substr(s.path, 1, length(a.path)) = a.path`
 )
 
@@ -39,9 +39,17 @@ func effective(path, what string) (condition string, args []any) {
 		[]any{jsonList(chain)}
 }
 
+// visible is the condition that the reseller of a path may see stream s: that it may show
+// or publish it.
+func visible(path string) (condition string, args []any) {
+	show, args := effective(path, toShow)
+	publish, more := effective(path, toPublish)
+	return `(` + show + ` OR ` + publish + `)`, append(args, more...)
+}
+
 // seesAll tells whether the reseller of a path may name all of some streams.
 func (t *tx) seesAll(of tenant, streams []string) (bool, error) {
-	condition, args := effective(of.path, toSee)
+	condition, args := visible(of.path)
 	var unseen int64
 	err := t.get(&unseen, `SELECT COUNT(*) FROM {list} WHERE NOT EXISTS (SELECT 1 FROM streams s WHERE s.id = j.value AND `+condition+`)`,
 		append([]any{jsonList(streams)}, args...)...)
