@@ -29,7 +29,7 @@ import (
 
 const (
 	edges   = 300
-	streams = 20
+	streams = 500
 )
 
 // plane is a control plane that can be killed and started again at its address.
