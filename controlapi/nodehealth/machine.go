@@ -92,7 +92,8 @@ func (m machine) unreachable(consul Opinion) bool {
 func (m machine) step(now time.Time, s signs) machine {
 	m = m.judge(now, s)
 	state, reason := m.next(now, s)
-	if state == Down && m.state != Down && m.state != Quarantined {
+	// One that was never up, as far as this instance knows, did not go down.
+	if state == Down && m.state != Down && m.state != Quarantined && m.state != Joining {
 		m.downs = [...]time.Time{now, m.downs[0], m.downs[1]}
 		if s.spare && m.isFlapping(now) {
 			state, reason = Quarantined, ReasonFlapping

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // The pass figures, with what a loaded machine adds: the promises are measured with test
 // figures of their own.
 const (
-	readyWithin = 60 * time.Second
+	readyWithin = 90 * time.Second
 	// moveWithin is from the death of an edge's process to the first playlist elsewhere. The
 	// budget is 8 s at most on a machine that does nothing else.
 	moveWithin = 20 * time.Second
@@ -104,7 +104,8 @@ func TestEdgeLost(t *testing.T) {
 		return err == nil && p.Edge != first && plays(p.URL)
 	})
 	t.Logf("%s was killed; %s plays after %v", first, at.Edge, time.Since(killed).Round(10*time.Millisecond))
-	if state := stateOf(c, first); state != "down" {
+	// On a machine that is too busy to answer probes it may have been down before.
+	if state := stateOf(c, first); state != "down" && state != "quarantined" {
 		t.Errorf("the killed edge is %s", state)
 	}
 
