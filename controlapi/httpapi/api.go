@@ -130,6 +130,7 @@ func New(services Services, options Options) *API {
 	a.registerPlayback(services.Playback, store)
 	a.registerAPIKeys(store)
 	a.registerHistory(store)
+	a.describeNeighbours()
 	a.finishDocument()
 	a.mountDocument()
 	mountDocs(a.mux)

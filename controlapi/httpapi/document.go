@@ -58,7 +58,7 @@ func (a *API) config() huma.Config {
 				Title: "Headrace control API", Version: "1", Description: apiAbout,
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
-			Tags: tags,
+			Tags: slices.Clone(tags),
 			Components: &huma.Components{
 				Schemas:  registry,
 				Examples: problemExamples(),

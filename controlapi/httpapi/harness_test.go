@@ -162,6 +162,3 @@ func text(t *testing.T, body any) string {
 	}
 	return string(b)
 }
-
-// members is a JSON object of a request.
-type members = map[string]any

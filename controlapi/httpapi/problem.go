@@ -152,6 +152,9 @@ func (a *API) problemOf(ctx context.Context, err error) *Problem {
 	case errors.As(err, &known) && known.Code == controlapi.CodeUnavailable,
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		a.log.Warn("service unavailable", zap.Error(err), zap.String("request_id", recordOf(ctx).requestID))
+		if known != nil && known.Code == controlapi.CodeUnavailable {
+			return unavailable(known.Message)
+		}
 		return unavailable("the service cannot answer at the moment; nothing was changed")
 	default:
 		a.log.Error("request failed", zap.Error(err), zap.String("request_id", recordOf(ctx).requestID))
