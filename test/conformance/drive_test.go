@@ -105,7 +105,7 @@ func operator(t *testing.T, c *ClientWithResponses) {
 	}
 	take(c.CreateStreamWithResponse(ctx, &CreateStreamParams{once()}, StreamCreate{
 		Id: new("501"), Name: "News", Sources: []string{"https://u:p@origin.example/news.m3u8", "test:"}, Window: new(int64(12)),
-		Renditions: &[]Rendition{{Name: "source", Copy: new(true)}, {Name: "480p", Height: new(int64(480)), VideoBitrate: new(int64(1_200_000))}},
+		Renditions: &[]Rendition{{Name: "source", Copy: new(true)}, {Name: "480p", Height: new(int64(480)), VideoBitrate: new(int64(1_200_000)), AudioBitrate: new(int64(128_000))}},
 	})).want(t, 201)
 	stream := take(c.GetStreamWithResponse(ctx, "501")).want(t, 200)
 	take(c.UpdateStreamWithResponse(ctx, "501", &UpdateStreamParams{tag(stream.HTTPResponse)}, StreamUpdate{Name: new("News 24")})).want(t, 200)
