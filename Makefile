@@ -43,6 +43,7 @@ test-system: build $(BIN)/xcaddy ## tests of the built edge with real players an
 	@test/need.sh ffmpeg ffprobe curl jq mpv cvlc gst-launch-1.0 chromium node npm nginx strace ps
 	@for d in examples/quickstart/page test/conformance; do npm ci --prefix $$d --no-audit --no-fund --loglevel=error || exit 1; done
 	$(GO) test -p 1 -parallel 5 -timeout 45m ./test/...
+	cd test/conformance && CONTROLAPI=$(CURDIR)/$(BIN)/controlapi $(GO) test ./...
 
 bench: build ## measure against nginx and Caddy's file_server; writes bench.json
 	@test/need.sh nginx
