@@ -22,7 +22,7 @@ import (
 // fuzzRequests is how many requests are made up from the document (scenario 30).
 func fuzzRequests() int {
 	if underRace {
-		return 400
+		return 200
 	}
 	return 3000
 }

@@ -186,11 +186,13 @@ func newMatrix(t *testing.T) *matrix {
 	parent := m.newReseller(t, controlapi.OperatorID)
 	m.owner = m.newReseller(t, parent)
 	m.near = map[string]string{"self": m.key(t, m.owner), "parent": m.key(t, parent), "operator": op}
-	if underRace {
-		delete(m.near, "parent")
-	}
 	m.foreign = map[string]string{
 		"child": m.key(t, m.newReseller(t, m.owner)), "sibling": m.key(t, m.newReseller(t, parent)), "other root": m.key(t, m.newReseller(t, controlapi.OperatorID)),
+	}
+	if underRace {
+		delete(m.near, "parent")
+		delete(m.foreign, "child")
+		delete(m.foreign, "other root")
 	}
 	return m
 }
