@@ -58,7 +58,7 @@ type Options struct {
 	// that every system trusts, or there is none.
 	Fingerprint snapshot.Fingerprint
 	// PerKey and PerTenant bound the requests of one API key and of one reseller.
-	// Default: 50/s with bursts of 200, and 200/s with bursts of 800.
+	// Default: 500/s with bursts of 1,000, and 1,000/s with bursts of 2,000.
 	PerKey, PerTenant Limit
 	// MaxInFlight bounds the requests that are being answered; more are shed with a 503,
 	// before they queue for the database. Default: 256.
@@ -73,10 +73,10 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.PerKey == (Limit{}) {
-		o.PerKey = Limit{Rate: 50, Burst: 200}
+		o.PerKey = Limit{Rate: 500, Burst: 1000}
 	}
 	if o.PerTenant == (Limit{}) {
-		o.PerTenant = Limit{Rate: 200, Burst: 800}
+		o.PerTenant = Limit{Rate: 1000, Burst: 2000}
 	}
 	if o.MaxInFlight == 0 {
 		o.MaxInFlight = 256

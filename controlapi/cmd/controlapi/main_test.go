@@ -219,6 +219,7 @@ func TestMistakes(t *testing.T) {
 		"address":             {args: []string{"--listen", "8090"}, code: exitUsage, says: "0.0.0.0:8443"},
 		"address in use":      {args: []string{"--listen", address}, code: exitFailed, says: "--listen"},
 		"half a certificate":  {args: []string{"--tls-cert", "x"}, code: exitUsage, says: "--tls-key"},
+		"limit":               {args: []string{"--limit-per-key", "0"}, code: exitUsage, says: "at least 1"},
 		"proxy":               {args: []string{"--trusted-proxies", "10.0.0.0/99"}, code: exitUsage, says: "10.0.0.0/8"},
 		"no backup":           {args: []string{"restore"}, code: exitUsage, says: "--from"},
 		"backup is none":      {args: []string{"restore", "--from", "data/control.keys"}, code: exitFailed, says: "no SQLite database"},

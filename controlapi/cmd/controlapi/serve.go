@@ -30,6 +30,8 @@ type server struct {
 	keyFile        string
 	trustedProxies []string
 	positions      geo.Files
+	perKey         int
+	perTenant      int
 }
 
 func newServe(s *settings) *cobra.Command {
@@ -43,6 +45,8 @@ func newServe(s *settings) *cobra.Command {
 	flags.StringVar(&v.certFile, "tls-cert", "", "`file` with the certificate, PEM. Default beyond loopback: one that is made and kept in --data, which edges know by its fingerprint")
 	flags.StringVar(&v.keyFile, "tls-key", "", "`file` with the certificate's key, PEM")
 	flags.StringSliceVar(&v.trustedProxies, "trusted-proxies", nil, "`networks` of proxies whose X-Forwarded-For is believed, 10.0.0.0/8; edges need the same list")
+	flags.IntVar(&v.perKey, "limit-per-key", 500, "`requests` per second that one API key may send; twice as many at once")
+	flags.IntVar(&v.perTenant, "limit-per-tenant", 1000, "`requests` per second that all keys of one reseller may send; twice as many at once")
 	flags.StringVar(&v.positions.MaxMind, "geo-database", "", "`file` in MaxMind's format that tells where viewers are, GeoLite2-City.mmdb; taken up when it changes")
 	flags.StringVar(&v.positions.Table, "geo-networks", "", "`file` that tells where networks are that the database does not know: lines of network, latitude, longitude")
 	return cmd
@@ -52,6 +56,9 @@ func (v *server) run(ctx context.Context) error {
 	log, err := v.log()
 	if err != nil {
 		return err
+	}
+	if v.perKey < 1 || v.perTenant < 1 {
+		return usagef("--limit-per-key and --limit-per-tenant are at least 1")
 	}
 	behind, err := parseProxies(v.trustedProxies)
 	if err != nil {
@@ -104,7 +111,7 @@ func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, 
 	registry.MustRegister(edges)
 	viewers := playback.New(store, monitor, places)
 	api := httpapi.New(httpapi.Services{Store: store, Playback: playbackAPI{viewers}, Health: httpapi.NodeHealth(monitor.View)}, httpapi.Options{
-		Release: version(), Fingerprint: l.fingerprint, Registry: registry, Log: log.Named("api"),
+		Release: version(), Fingerprint: l.fingerprint, PerKey: perSecond(v.perKey), PerTenant: perSecond(v.perTenant), Registry: registry, Log: log.Named("api"),
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/", api.Handler())
@@ -125,3 +132,6 @@ func (v *server) serve(ctx context.Context, l *listener, store *sqlstore.Store, 
 	log.Info("control plane ends")
 	return err
 }
+
+// perSecond is a limit with bursts of two seconds' worth.
+func perSecond(n int) httpapi.Limit { return httpapi.Limit{Rate: float64(n), Burst: 2 * n} }
