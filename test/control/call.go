@@ -18,18 +18,18 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// Problem is an answer that is no success (RFC 9457).
-type Problem struct {
+// RefusedError is an answer that is no success (RFC 9457).
+type RefusedError struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 }
 
-func (p *Problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
+func (p *RefusedError) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
 
 // Call asks as the operator and reads the answer into into, unless that is nil. The
 // ETag of what is to be changed is asked for first. An answer that is no success is a
-// *Problem.
+// *RefusedError.
 func (n *Node) Call(method, path string, body, into any) error {
 	var header http.Header
 	if method == http.MethodPut || method == http.MethodPatch || method == http.MethodDelete {
@@ -58,7 +58,7 @@ func (n *Node) CallWith(method, path string, header http.Header, body, into any)
 		return fmt.Errorf("reading the answer to %s %s: %w", method, path, err)
 	}
 	if res.StatusCode/100 != 2 {
-		problem := &Problem{Status: res.StatusCode}
+		problem := &RefusedError{Status: res.StatusCode}
 		if err := json.Unmarshal(answer, problem); err != nil {
 			problem.Detail = string(answer)
 		}
@@ -80,7 +80,7 @@ func (n *Node) Must(method, path string, body, into any) {
 
 // Refused is the status of an answer that is no success; 0: err is something else.
 func Refused(err error) int {
-	var problem *Problem
+	var problem *RefusedError
 	if errors.As(err, &problem) {
 		return problem.Status
 	}
