@@ -139,6 +139,14 @@ make_page() {
 	fi
 }
 
+# lives PID: does it, not counting one that is dead and not yet buried?
+lives() {
+	local line
+	kill -0 "$1" 2>/dev/null || return 1
+	[[ -e /proc/$1/stat ]] || return 0
+	read -r line 2>/dev/null <"/proc/$1/stat" && [[ ${line##*) } != Z* ]]
+}
+
 # Writes what starts a program, so that whoever finds it dead can bring it back.
 # Everything that Caddy keeps goes into the data folder, too.
 write_starter() {
@@ -149,8 +157,9 @@ write_starter() {
 		# Starts the $name of this make run, which goes on while it runs. Made by make run.
 		set -eu
 		cd $(printf %q "$data")
-		if [[ -s $name.pid ]] && kill -0 "\$(<$name.pid)" 2>/dev/null; then
-			echo "$name runs already, as process \$(<$name.pid)" >&2
+		$(declare -f lives)
+		if pid=\$(cat $name.pid 2>/dev/null) && lives "\$pid"; then
+			echo "$name runs already, as process \$pid" >&2
 			exit 1
 		fi
 		$environment $(printf '%q ' "$@") 2>>$name.log 9>&- &
@@ -168,13 +177,9 @@ start() {
 	"$data/start-$1"
 }
 
-# runs NAME: does it, not counting one that is dead and not yet buried?
 runs() {
-	local pid line
-	pid=$(cat "$data/$1.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null || return 1
-	[[ -r /proc/$pid/stat ]] || return 0
-	line=$(<"/proc/$pid/stat") 2>/dev/null || return 1
-	[[ ${line##*) } != Z* ]]
+	local pid
+	pid=$(cat "$data/$1.pid" 2>/dev/null) && lives "$pid"
 }
 
 stop() {
