@@ -283,15 +283,33 @@ func (r *run) loseEdge(t *testing.T) {
 func (r *run) bringBack(t *testing.T, name string) {
 	t.Helper()
 	before := r.facts().PIDs[name]
-	if words, err := exec.Command(filepath.Join(r.data, "start-"+name)).CombinedOutput(); err != nil {
-		t.Fatalf("start-%s: %v\n%s", name, err, words)
+	if err := r.starter(t, name); err != nil {
+		t.Fatal(err)
 	}
 	r.await("the word that it is back", 20*time.Second, func() bool {
 		return strings.Contains(r.out.String(), "The "+name+" is back") && r.facts().PIDs[name] != before
 	})
-	if words, err := exec.Command(filepath.Join(r.data, "start-"+name)).CombinedOutput(); err == nil {
-		t.Errorf("a second start-%s is not refused: %s", name, words)
+	if err := r.starter(t, name); err == nil {
+		t.Errorf("a second start-%s is not refused", name)
 	}
+}
+
+// starter runs what make run names. What it starts goes on to hold its output, which is
+// therefore a file: a pipe would have to be read to its end.
+func (r *run) starter(t *testing.T, name string) error {
+	t.Helper()
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = out.Close() }()
+	cmd := exec.Command(filepath.Join(r.data, "start-"+name))
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		words, _ := os.ReadFile(out.Name())
+		return fmt.Errorf("start-%s: %w\n%s", name, err, words)
+	}
+	return nil
 }
 
 // suspend suspends the demo user or ends that.
