@@ -14,7 +14,7 @@ import (
 // behind a black hole, where connections stand and nothing comes through, and that what
 // was changed meanwhile is in force within 3 s of its return.
 func TestScenario11BlackHole(t *testing.T) {
-	length := 30 * time.Second
+	length := 15 * time.Second
 	if edge.Thorough() {
 		length = time.Minute
 	}
