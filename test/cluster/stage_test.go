@@ -58,14 +58,3 @@ func (s *stage) playback(stream string) string {
 	}
 	return p.URL
 }
-
-// status is the answer to a viewer; 0: none.
-func status(url string) int {
-	client := http.Client{Timeout: 10 * time.Second}
-	res, err := client.Get(url)
-	if err != nil {
-		return 0
-	}
-	_ = res.Body.Close()
-	return res.StatusCode
-}
