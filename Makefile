@@ -40,13 +40,13 @@ test-unit: ## tests of single packages, with the race detector
 	$(GO) test -run 'Matrix|Fuzz' ./controlapi/httpapi # at full length, which takes too long under the race detector
 
 test-system: build $(BIN)/xcaddy ## tests of the built edge with real players and faults
-	@test/need.sh ffmpeg ffprobe curl jq mpv cvlc gst-launch-1.0 chromium node npm nginx strace ps
+	@test/need.sh ffmpeg ffprobe curl jq mpv cvlc gst-launch-1.0 chromium node npm nginx strace ps initdb
 	@for d in examples/quickstart/page test/conformance; do npm ci --prefix $$d --no-audit --no-fund --loglevel=error || exit 1; done
 	$(GO) test -p 1 -parallel 5 -timeout 45m ./test/...
 	cd test/conformance && CONTROLAPI=$(CURDIR)/$(BIN)/controlapi $(GO) test ./...
 
 bench: build ## measure against nginx and Caddy's file_server; writes bench.json
-	@test/need.sh nginx
+	@test/need.sh nginx initdb
 	$(GO) run ./test/bench -edge $(BIN)/edge -out bench.json
 
 lint: $(BIN)/golangci-lint ## check style and the import law

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // budget is one promise of the design and what was measured.
 type budget struct {
@@ -34,7 +37,43 @@ func judge(r results) []budget {
 		atMost("token check, "+form+", allocations", 0, verify.AllocsPerOp, "allocations")
 		atMost("token check, "+form+", share of the reference check", 1.0/3, verify.NanosPerOp/reference.NanosPerOp, "×")
 	}
+	for _, c := range controlPromises {
+		for _, g := range r.Control {
+			got, measured := g.figure(c.unit)
+			if !measured || !strings.HasPrefix(g.Name, c.prefix) {
+				continue
+			}
+			what := c.what + strings.TrimPrefix(g.Name, c.prefix)
+			if c.least {
+				b = append(b, budget{What: what + ", at least", Limit: c.limit, Got: got, Unit: c.unit, Within: got >= c.limit})
+			} else {
+				atMost(what, c.limit, got, c.unit)
+			}
+		}
+	}
 	return b
+}
+
+// controlPromises are those of the control plane, by the benchmark and its unit.
+var controlPromises = []struct {
+	what, prefix, unit string
+	limit              float64
+	least              bool
+}{
+	{"routing over 200 edges", "BenchmarkChoose", "ns/op", 50_000, false},
+	{"playback issue ", "BenchmarkIssue/", "issues/s", 2000, true},
+	{"playback issue ", "BenchmarkIssue/", "ms-p99", 10, false},
+	{"a change on 300 edges", "BenchmarkChange", "s-p99", 2, false},
+	{"100,000 users against 1,000: ", "BenchmarkScale/", "ratio", 1.5, false},
+}
+
+// figure is a benchmark's figure by its unit.
+func (g goBench) figure(unit string) (float64, bool) {
+	if unit == "ns/op" {
+		return g.NanosPerOp, true
+	}
+	v, measured := g.Metrics[unit]
+	return v, measured
 }
 
 var promises = []struct {
@@ -65,6 +104,6 @@ func printBudgets(budgets []budget) {
 		if !b.Within {
 			verdict = "MISSED"
 		}
-		fmt.Printf("  %-48s %8.2f %-12s limit %6.2f  %s\n", b.What, b.Got, b.Unit, b.Limit, verdict)
+		fmt.Printf("  %-64s %9.2f %-12s limit %8.2f  %s\n", b.What, b.Got, b.Unit, b.Limit, verdict)
 	}
 }

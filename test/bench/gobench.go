@@ -19,6 +19,8 @@ type goBench struct {
 	AllocsPerOp float64 `json:"allocs_per_op"`
 	BytesPerOp  float64 `json:"bytes_per_op"`
 	MBPerSecond float64 `json:"mb_per_s,omitempty"`
+	// Metrics are figures of the benchmark's own, by unit.
+	Metrics map[string]float64 `json:"metrics,omitempty"`
 }
 
 // hotPath are the packages whose benchmarks guard it.
@@ -27,8 +29,33 @@ var hotPath = []string{
 	"./ingest/segment", "./ingest/playlist",
 }
 
+// controlPlane are the runs that measure the control plane: each is what follows "go test
+// -run ^$". They report figures of their own.
+var controlPlane = [][]string{
+	{"-bench", "Choose", "./controlapi/routing"},
+	{"-bench", "Issue", "-benchtime", "3s", "./controlapi/playback"},
+	{"-bench", "Change", "-benchtime", "5x", "./test/herd"},
+	{"-bench", "Requests", "-benchtime", "5s", "./test/cluster"},
+	{"-bench", "Scale", "-benchtime", "1x", "-timeout", "30m", "./controlapi/sqlstore"},
+}
+
 func goBenchmarks(ctx context.Context) ([]goBench, error) {
-	args := append([]string{"test", "-run", "^$", "-bench", ".", "-benchmem", "-benchtime", "0.3s", "-count", "3"}, hotPath...)
+	return runGoBench(ctx, append([]string{"-bench", ".", "-benchmem", "-benchtime", "0.3s", "-count", "3"}, hotPath...)...)
+}
+
+func controlBenchmarks(ctx context.Context) (all []goBench, err error) {
+	for _, args := range controlPlane {
+		some, err := runGoBench(ctx, args...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+func runGoBench(ctx context.Context, args ...string) ([]goBench, error) {
+	args = append([]string{"test", "-run", "^$"}, args...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	var out bytes.Buffer
 	cmd.Stdout = io.MultiWriter(&out, os.Stdout)
@@ -66,6 +93,11 @@ func parseGoBench(text string) []goBench {
 				b.BytesPerOp = v
 			case "MB/s":
 				b.MBPerSecond = v
+			default:
+				if b.Metrics == nil {
+					b.Metrics = make(map[string]float64)
+				}
+				b.Metrics[f[i+1]] = v
 			}
 		}
 		same := slices.IndexFunc(benches, func(o goBench) bool { return o.Name == b.Name })

@@ -23,6 +23,7 @@ type results struct {
 	Nginx   string    `json:"nginx"`
 	GoBench []goBench `json:"go_benchmarks"`
 	Serving []serving `json:"serving"`
+	Control []goBench `json:"control_plane"`
 	Budgets []budget  `json:"budgets"`
 	Skipped []string  `json:"skipped,omitempty"`
 	Rounds  int       `json:"rounds"`
@@ -41,11 +42,12 @@ func run(ctx context.Context) error {
 	edge := flag.String("edge", "bin/edge", "the edge's program")
 	out := flag.String("out", "bench.json", "where the figures go")
 	rounds := flag.Int("rounds", 5, "how often each server is measured, in turn")
-	only := flag.String("only", "", "go: Go benchmarks only; serving: side by side only")
+	only := flag.String("only", "", "go: Go benchmarks of the hot path only; serving: side by side only; control: the control plane only")
 	flag.Parse()
 
 	r := results{Time: time.Now().UTC(), Go: runtime.Version(), Cores: runtime.NumCPU(), Rounds: *rounds}
-	if *only != "serving" {
+	wanted := func(part string) bool { return *only == "" || *only == part }
+	if wanted("go") {
 		fmt.Println("Go benchmarks of the hot path")
 		benches, err := goBenchmarks(ctx)
 		if err != nil {
@@ -53,7 +55,15 @@ func run(ctx context.Context) error {
 		}
 		r.GoBench = benches
 	}
-	if *only != "go" {
+	if wanted("control") {
+		fmt.Println("Control plane")
+		benches, err := controlBenchmarks(ctx)
+		if err != nil {
+			return err
+		}
+		r.Control = benches
+	}
+	if wanted("serving") {
 		if err := r.sideBySide(ctx, *edge); err != nil {
 			return err
 		}

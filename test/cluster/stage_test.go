@@ -10,10 +10,13 @@ import (
 
 	"github.com/headrace/headrace/test/control"
 	"github.com/headrace/headrace/test/edge"
+	"github.com/headrace/headrace/test/postgres"
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(control.With(func() int { return edge.Main(m) }))
+	os.Exit(postgres.With(func() int {
+		return control.With(func() int { return edge.Main(m) })
+	}))
 }
 
 // stage is a control plane, an edge that has joined it by a line, and a viewer account.

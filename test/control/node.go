@@ -79,6 +79,14 @@ func Start(t testing.TB, c Config) *Node {
 	return n
 }
 
+// Beside starts another instance on the node's database, and returns when it serves.
+func (n *Node) Beside() *Node {
+	n.t.Helper()
+	c := n.config
+	c.KeyFile, c.Key = n.KeyFile(), n.key
+	return Start(n.t, c)
+}
+
 // Folder is where the node keeps its files.
 func (n *Node) Folder() string { return n.folder }
 

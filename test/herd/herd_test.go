@@ -254,7 +254,7 @@ func (p *plane) members(folder string) (ids, files []string) {
 }
 
 // run starts an edge for each member and ends them with the test.
-func (h *herd) run(t *testing.T, one func(ctx context.Context, i int)) {
+func (h *herd) run(t testing.TB, one func(ctx context.Context, i int)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	t.Cleanup(func() {
@@ -297,6 +297,31 @@ func TestScenario31Change(t *testing.T) {
 	}
 }
 
+// BenchmarkChange is how long a change takes to reach the edges (budget: p99 2 s).
+func BenchmarkChange(b *testing.B) {
+	p := newPlane(b)
+	_, files := p.members(b.TempDir())
+	var v snapshot.Version
+	for i := range streams {
+		v = p.change(fmt.Sprintf("stream-%d", i))
+	}
+	p.start()
+	h := &herd{applied: make(map[snapshot.Version][]time.Time)}
+	h.run(b, func(ctx context.Context, i int) { h.ask(ctx, b, p, files[i]) })
+	h.await(b, v)
+	var took []time.Duration
+	for i := 0; b.Loop(); i++ {
+		began := time.Now()
+		v := p.change(fmt.Sprintf("extra-%d-%d", i, began.UnixNano()))
+		h.await(b, v)
+		for _, at := range h.times(v) {
+			took = append(took, at.Sub(began))
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(took[len(took)*99/100].Seconds(), "s-p99")
+}
+
 // Scenario 31: a control plane that crashed and comes back is not overrun by the edges
 // that have lost it, and changes flow again.
 func TestScenario31Restart(t *testing.T) {
@@ -326,12 +351,12 @@ func TestScenario31Restart(t *testing.T) {
 }
 
 // await waits until all edges have a version.
-func (h *herd) await(t *testing.T, v snapshot.Version) {
+func (h *herd) await(t testing.TB, v snapshot.Version) {
 	t.Helper()
 	until(t, fmt.Sprintf("all edges have %v", v), func() bool { return len(h.times(v)) == edges })
 }
 
-func until(t *testing.T, what string, holds func() bool) {
+func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	for !holds() {

@@ -38,16 +38,20 @@ var (
 )
 
 // Main runs the tests of a package and stops the cluster that they shared. Call it from TestMain.
-func Main(m *testing.M) {
-	code := m.Run()
-	if shared != nil {
-		shared.Stop()
-	}
-	os.Exit(code)
+func Main(m *testing.M) { os.Exit(With(m.Run)) }
+
+// With is Main for those who have more to prepare: it gives the exit code.
+func With(run func() int) int {
+	defer func() {
+		if shared != nil {
+			shared.Stop()
+		}
+	}()
+	return run()
 }
 
 // New gives the URL of a fresh database in the cluster that the tests of this binary
-// share; it is dropped when the test ends. The package's TestMain must call Main.
+// share; it is dropped when the test ends. The package's TestMain must call Main or With.
 func New(t testing.TB) string {
 	t.Helper()
 	once.Do(func() { shared, errRun = Start() })
