@@ -1,4 +1,4 @@
-// Package deploy checks what ships for operators: the systemd unit.
+// Package deploy checks what ships for operators: the systemd units.
 package deploy
 
 import (
@@ -10,27 +10,47 @@ import (
 	"testing"
 )
 
-const unit = "../../deploy/systemd/headrace-edge.service"
+// units are the folder of the units, and the program that each starts.
+const units = "../../deploy/systemd"
 
-func readUnit(t *testing.T) string {
+var programs = map[string]string{
+	"headrace-edge.service":       "/usr/local/bin/edge",
+	"headrace-controlapi.service": "/usr/local/bin/controlapi",
+}
+
+func readUnit(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(unit)
+	text, err := os.ReadFile(filepath.Join(units, name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// TestUnitIsSound has systemd check the unit, with a program in the edge's place:
-// systemd wants it to be installed.
-func TestUnitIsSound(t *testing.T) {
+// TestUnitsAreSound has systemd check each unit, with another program in the place of
+// ours: systemd wants it to be installed.
+func TestUnitsAreSound(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("no systemd-analyze here")
 	}
-	installed := filepath.Join(t.TempDir(), filepath.Base(unit))
-	text := strings.ReplaceAll(readUnit(t), "/usr/local/bin/edge", "/bin/true")
-	if err := os.WriteFile(installed, []byte(text), 0o600); err != nil {
+	shipped, err := filepath.Glob(filepath.Join(units, "*.service"))
+	if err != nil || len(shipped) != len(programs) {
+		t.Fatalf("got the units %v (%v), want %d", shipped, err, len(programs))
+	}
+	for name, program := range programs {
+		t.Run(name, func(t *testing.T) { verify(t, analyze, name, program) })
+	}
+}
+
+func verify(t *testing.T, analyze, name, program string) {
+	t.Helper()
+	installed := filepath.Join(t.TempDir(), name)
+	text := readUnit(t, name)
+	if !strings.Contains(text, "ExecStart="+program+" ") {
+		t.Errorf("it does not start %s", program)
+	}
+	if err := os.WriteFile(installed, []byte(strings.ReplaceAll(text, program, "/bin/true")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(analyze, "verify", installed).CombinedOutput()
@@ -62,7 +82,7 @@ func version(t *testing.T, analyze string) (v int) {
 // of systemd's own hardening is in its way.
 func TestUnitLetsTheEdgeConfine(t *testing.T) {
 	settings := make(map[string]string)
-	for line := range strings.Lines(readUnit(t)) {
+	for line := range strings.Lines(readUnit(t, "headrace-edge.service")) {
 		if key, value, found := strings.Cut(strings.TrimSpace(line), "="); found && !strings.HasPrefix(key, "#") {
 			settings[key] = value
 		}
@@ -92,7 +112,7 @@ func TestReadmeInstallsTheUnit(t *testing.T) {
 		t.Fatal("README has no section Run it confined")
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
-	text := readUnit(t)
+	text := readUnit(t, "headrace-edge.service")
 	for _, want := range []string{"deploy/systemd/headrace-edge.service", "/usr/local/bin/edge", "/etc/headrace/Caddyfile", "/etc/headrace/edge.env", "/run/headrace/admin.sock", "/var/lib/headrace"} {
 		if !strings.Contains(section, want) {
 			t.Errorf("Run it confined does not name %s", want)
