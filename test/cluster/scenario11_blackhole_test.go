@@ -18,7 +18,7 @@ func TestScenario11BlackHole(t *testing.T) {
 	if edge.Thorough() {
 		length = time.Minute
 	}
-	s := newStage(t, "news", "sport")
+	s := newStage(t, control.Config{}, "news", "sport")
 	url := s.playback("news")
 	watching, leave := context.WithCancel(t.Context())
 	audience := make(chan *viewer.Stats, 1)

@@ -5,6 +5,7 @@ package cluster
 import (
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,9 +30,9 @@ type stage struct {
 }
 
 // newStage returns when the streams, which are test pictures, are on the air.
-func newStage(t *testing.T, streams ...string) *stage {
+func newStage(t *testing.T, c control.Config, streams ...string) *stage {
 	t.Helper()
-	s := &stage{t: t, control: control.Start(t, control.Config{})}
+	s := &stage{t: t, control: control.Start(t, c)}
 	s.line = control.NewLine(t, s.control)
 	s.edge = edge.New(t, edge.Config{})
 	s.edge.Join(s.line.URL(), s.control.Edge("edge-1", "http://"+s.edge.Address()))
@@ -60,4 +61,10 @@ func (s *stage) playback(stream string) string {
 		}
 	}
 	return p.URL
+}
+
+// media is the URL of the media playlist of a stream's one rendition.
+func (s *stage) media(stream string) string {
+	s.t.Helper()
+	return strings.TrimSuffix(s.playback(stream), "index.m3u8") + "240p/index.m3u8"
 }

@@ -23,6 +23,8 @@ type RefusedError struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
+	// RetryAfter is the header of that name.
+	RetryAfter string `json:"-"`
 }
 
 func (p *RefusedError) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Code, p.Detail) }
@@ -58,7 +60,7 @@ func (n *Node) CallWith(method, path string, header http.Header, body, into any)
 		return fmt.Errorf("reading the answer to %s %s: %w", method, path, err)
 	}
 	if res.StatusCode/100 != 2 {
-		problem := &RefusedError{Status: res.StatusCode}
+		problem := &RefusedError{Status: res.StatusCode, RetryAfter: res.Header.Get("Retry-After")}
 		if err := json.Unmarshal(answer, problem); err != nil {
 			problem.Detail = string(answer)
 		}
@@ -78,11 +80,19 @@ func (n *Node) Must(method, path string, body, into any) {
 	}
 }
 
+// Problem is the answer within an error; nil: err is something else.
+func Problem(err error) *RefusedError {
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		return refused
+	}
+	return nil
+}
+
 // Refused is the status of an answer that is no success; 0: err is something else.
 func Refused(err error) int {
-	var problem *RefusedError
-	if errors.As(err, &problem) {
-		return problem.Status
+	if p := Problem(err); p != nil {
+		return p.Status
 	}
 	return 0
 }
