@@ -21,7 +21,7 @@ func TestBackoff(t *testing.T) {
 		{"the second", []error{other, other}, 0, 10 * time.Second},
 		{"the tenth", []error{other, other, other, other, other, other, other, other, other, other}, 0, 30 * time.Second},
 		{"nobody is there, at first", []error{gone}, 0, 5 * time.Second},
-		{"nobody is there, later", []error{other, other, gone, gone}, 1400 * time.Millisecond, 2600 * time.Millisecond},
+		{"nobody is there, later", []error{other, other, gone, gone}, 1900 * time.Millisecond, 2700 * time.Millisecond},
 		{"packets are lost", []error{other, fmt.Errorf("%w: %w", errUnreachable, os.ErrDeadlineExceeded)}, 0, time.Second},
 		{"patience is asked for", []error{&busyError{retryAfter: 3 * time.Second}}, 3 * time.Second, 4 * time.Second},
 		{"much patience is asked for", []error{&busyError{retryAfter: time.Hour}}, 30 * time.Second, 31 * time.Second},

@@ -106,12 +106,24 @@ func (n *Node) processes(wanted func(pid int) bool) (found []Child) {
 // RSS is the resident memory of the edge's own process, in bytes.
 func (n *Node) RSS() int64 {
 	n.t.Helper()
+	return n.status("VmRSS:")
+}
+
+// Anonymous is the part of it that is no file's: all but the program and its libraries.
+func (n *Node) Anonymous() int64 {
+	n.t.Helper()
+	return n.status("RssAnon:")
+}
+
+// status is a size in proc_pid_status(5), in bytes.
+func (n *Node) status(field string) int64 {
+	n.t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.PID()))
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	for line := range bytes.Lines(b) {
-		if rest, ok := bytes.CutPrefix(line, []byte("VmRSS:")); ok {
+		if rest, ok := bytes.CutPrefix(line, []byte(field)); ok {
 			kilobytes, err := strconv.ParseInt(string(bytes.Fields(rest)[0]), 10, 64)
 			if err != nil {
 				n.t.Fatal(err)
@@ -119,7 +131,7 @@ func (n *Node) RSS() int64 {
 			return kilobytes << 10
 		}
 	}
-	n.t.Fatal("the kernel does not tell the edge's memory")
+	n.t.Fatalf("the kernel does not tell %s of the edge's memory", field)
 	return 0
 }
 

@@ -44,9 +44,10 @@ func needLimits(t *testing.T, n *edge.Node, limit string) {
 	}
 }
 
-// memory is what the edge's process takes beside its segments, in bytes.
+// memory is what the edge's process takes beside its segments, in bytes. Pages of its
+// program do not count: they come and go with what it was asked to do last.
 func memory(n *edge.Node) int64 {
-	return n.RSS() - int64(n.Metrics().Sum("headrace_ring_bytes"))
+	return n.Anonymous() - int64(n.Metrics().Sum("headrace_ring_bytes"))
 }
 
 // growth watches the edge's memory until it is stopped, and gives the most that it
