@@ -180,6 +180,11 @@ func (f *Follower) Run(ctx context.Context) {
 		var pause time.Duration
 		switch {
 		case err != nil:
+			// A poll that was held, and broken off, had been let in: all edges lose theirs at
+			// once, and this is the first failure of each.
+			if time.Since(began) >= shortestPoll && !isTimeout(err) {
+				f.backoff.reset()
+			}
 			pause = f.backoff.after(err)
 		case !news:
 			f.backoff.reset()

@@ -21,7 +21,7 @@ const originStreamsVariable = "HEADRACE_ORIGIN_STREAMS"
 // that have viewers are on air within 10 s, and all within 60 s.
 func TestDeadOrigin(t *testing.T) {
 	const watched = 8
-	streams := 60
+	streams := 30
 	if text := os.Getenv(originStreamsVariable); text != "" {
 		var err error
 		if streams, err = strconv.Atoi(text); err != nil || streams < watched {
@@ -45,7 +45,7 @@ func TestDeadOrigin(t *testing.T) {
 		viewer.Session = stream.ID // each stream has a viewer of its own
 		sights = append(sights, edge.Observe(t, fmt.Sprintf("http://%s/live/%s/%s/%s/index.m3u8", n.Address(), n.Mint(viewer), stream.ID, edge.Rendition)))
 	}
-	rate := startRate(n, 30*time.Second)
+	rate := startRate(n, 20*time.Second)
 	down := 0
 	for _, st := range n.Streams() {
 		if st.Reason == ingest.ReasonOriginDown {
@@ -84,7 +84,7 @@ func TestDeadOrigin(t *testing.T) {
 		return true
 	})
 	took := time.Since(back)
-	t.Logf("figures: %d streams; origin away: %.0f starts in 30 s, at most %.1f in a second; %v; all back after %v", streams, rate.all, rate.most, &first, took.Round(time.Millisecond))
+	t.Logf("figures: %d streams; origin away: %.0f starts in 20 s, at most %.1f in a second; %v; all back after %v", streams, rate.all, rate.most, &first, took.Round(time.Millisecond))
 	first.judge(t, 1, 10*time.Second)
 	if took > time.Minute {
 		t.Errorf("all streams were back after %v, want at most 60 s", took)

@@ -25,7 +25,7 @@ func TestScenario06ForkBomb(t *testing.T) {
 
 	dead := figures{name: "kill → group gone"}
 	highest := 0
-	for range 3 {
+	for range 5 {
 		pid, group := awaitBomb(t, n, bomb, most*9/10)
 		refused := n.Stream(bomb).Usage.PIDsRefused
 		edge.Await(t, 10*time.Second, "the bomb to be refused more processes", func() bool {
